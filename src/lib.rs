@@ -19,3 +19,9 @@
 //! 6. On the request path: no lock, no label look-up, no allocation proportional to the config.
 //! 7. No `unwrap`; no lock held across `.await`; no unbounded queue; every spawned task is joined
 //!    or drained; everything that grows has a limit.
+
+mod admin;
+mod model;
+mod routing;
+mod snapshot;
+mod upstream;

@@ -1,0 +1,14 @@
+//! The words of Pointsman: names, weights, splits, dice, revisions.
+//!
+//! Pure values without IO, clock or chance. Everything else is built from them, so a bare `String`
+//! or `u32` never has to cross a module.
+
+mod dice;
+mod name;
+mod revision;
+mod weight;
+
+pub(crate) use dice::Dice;
+pub(crate) use name::{BackendName, NameError, RouteName, RuleId, RuleName};
+pub(crate) use revision::Revision;
+pub(crate) use weight::{Overrides, Split, Weight, WeightError, Weights};
