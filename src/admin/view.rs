@@ -109,6 +109,7 @@ pub(crate) struct Override {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SplitChange {
     /// Whole numbers from 0 to 1,000,000.
+    #[schema(value_type = BTreeMap<String, u32>)]
     pub(crate) weights: BTreeMap<String, serde_json::Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,

@@ -6,6 +6,7 @@
 //! paths come before regexes before prefixes from the longest, and `precedence` orders the rest.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use http::{HeaderMap, Method};
 use regex::Regex;
@@ -20,6 +21,12 @@ use super::predicate::Conditions;
 pub(crate) struct Match {
     pub(crate) path: PathMatch,
     pub(crate) conditions: Conditions,
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.path, self.conditions)
+    }
 }
 
 /// What the router looks at.

@@ -3,9 +3,11 @@
 //! Immutable and shared between snapshots as long as nothing about it changes, so a weight change
 //! on one rule leaves every other rule as it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::filter::{Filters, HeaderEdits};
+use super::host::HostPattern;
 use crate::model::{BackendName, RuleId, Split};
 
 /// One entry of a split: a backend, and edits for the requests that go there only.
@@ -38,6 +40,10 @@ pub(crate) struct Timeouts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) id: RuleId,
+    /// Hosts of the route, shared by its rules; empty: any.
+    pub(crate) hosts: Arc<[HostPattern]>,
+    /// Its matches in words, for people; the router holds what is matched. Empty: everything.
+    pub(crate) matches: Vec<String>,
     pub(crate) filters: Filters,
     pub(crate) split: Split<Choice>,
     pub(crate) on_unavailable: OnUnavailable,
