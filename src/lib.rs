@@ -21,7 +21,10 @@
 //!    or drained; everything that grows has a limit.
 
 mod admin;
+mod drain;
+mod metrics;
 mod model;
+mod ready;
 mod routing;
 mod snapshot;
 mod upstream;

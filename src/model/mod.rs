@@ -4,11 +4,13 @@
 //! or `u32` never has to cross a module.
 
 mod dice;
+mod fault;
 mod name;
 mod revision;
 mod weight;
 
 pub(crate) use dice::Dice;
+pub(crate) use fault::Fault;
 pub(crate) use name::{BackendName, NameError, RouteName, RuleId, RuleName};
 pub(crate) use revision::Revision;
 pub(crate) use weight::{Overrides, Split, Weight, WeightError, Weights};

@@ -1,0 +1,85 @@
+//! Leaving in order: unready first, then no new work, then the rest is finished, then it is cut.
+//!
+//! The phases only go forward. Whoever has work holds a [`Watch`]; the process is drained when the
+//! last one is dropped. Who must hurry waits for a phase.
+
+use tokio::sync::watch;
+
+/// How far the leaving has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// Unready, but still accepting: load balancers need time to notice.
+    LameDuck,
+    /// Listeners are closed; what runs is finished.
+    Draining,
+    /// Connections without a running request are no longer waited for.
+    CloseIdle,
+    /// Time is up.
+    Cut,
+}
+
+/// Opens the channel between the one who leaves and those who have work.
+pub(crate) fn channel() -> (Drain, Watch) {
+    let (sender, receiver) = watch::channel(Phase::Serving);
+    (Drain(sender), Watch(receiver))
+}
+
+/// Says when to leave.
+#[derive(Debug)]
+pub(crate) struct Drain(watch::Sender<Phase>);
+
+impl Drain {
+    /// Moves on to `phase`; a phase that is behind us changes nothing.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.0.send_if_modified(|now| {
+            let forward = phase > *now;
+            *now = phase.max(*now);
+            forward
+        });
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.0.borrow()
+    }
+
+    /// Returns when the last [`Watch`] is gone.
+    pub(crate) async fn drained(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// Held while there is work.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch(watch::Receiver<Phase>);
+
+impl Watch {
+    pub(crate) fn phase(&self) -> Phase {
+        *self.0.borrow()
+    }
+
+    /// Returns when `phase` has come, or something later. A [`Drain`] that is gone means the
+    /// process is going: time is up.
+    pub(crate) async fn reached(&mut self, phase: Phase) {
+        // The error says that the sender is gone, which is as far as one can come.
+        self.0.wait_for(|now| *now >= phase).await.map_or((), drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn phases_go_forward_and_the_last_watch_ends_it() {
+        let (drain, mut watch) = channel();
+        drain.enter(Phase::Draining);
+        drain.enter(Phase::LameDuck);
+        assert_eq!(watch.phase(), Phase::Draining);
+        watch.reached(Phase::LameDuck).await;
+        let waiting = tokio::spawn(async move { drain.drained().await });
+        assert!(!waiting.is_finished());
+        drop(watch);
+        waiting.await.expect("no panic");
+    }
+}
