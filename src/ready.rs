@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::drain::{Phase, Watch};
+use crate::drain::{Drain, Phase};
 
 /// Who is not ready yet, and whether we are leaving.
 #[derive(Clone, Debug)]
 pub(crate) struct Ready {
     waiting: Arc<Mutex<BTreeSet<&'static str>>>,
-    watch: Watch,
+    drain: Arc<Drain>,
 }
 
 /// One part of the start; dropping it says that this part is done.
@@ -27,11 +27,10 @@ fn lock<'a>(set: &'a Mutex<BTreeSet<&'static str>>) -> MutexGuard<'a, BTreeSet<&
 }
 
 impl Ready {
-    /// `watch` is weak in spirit: it is read here, and never waited for.
-    pub(crate) fn new(watch: Watch) -> Self {
+    pub(crate) fn new(drain: Arc<Drain>) -> Self {
         Self {
             waiting: Arc::default(),
-            watch,
+            drain,
         }
     }
 
@@ -51,7 +50,7 @@ impl Ready {
     /// What is not ready, in words; empty when ready.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let mut missing: Vec<_> = lock(&self.waiting).iter().copied().collect();
-        if self.watch.phase() > Phase::Serving {
+        if self.drain.phase() > Phase::Serving {
             missing.push("draining");
         }
         missing
@@ -71,8 +70,8 @@ mod tests {
 
     #[test]
     fn ready_is_when_every_part_is_done_and_nobody_leaves() {
-        let (drain, watch) = drain::channel();
-        let ready = Ready::new(watch);
+        let drain = Arc::new(drain::channel().0);
+        let ready = Ready::new(Arc::clone(&drain));
         let listeners = ready.pending("listeners");
         let snapshot = ready.pending("snapshot");
         drop(listeners);

@@ -1,8 +1,20 @@
 //! Where requests go: backends, their endpoints, and the connections to them.
 //!
-//! A [`Backend`] is what the config says, immutable and shared. Everything that changes with every
-//! request (idle connections, turns, counts) belongs to one worker and is never shared.
+//! A [`Backend`] is what the config says, immutable and shared. A [`Pool`] is what one worker has
+//! of it: turns, counts, idle connections; nothing of it is ever seen by another thread.
+//!
+//! An HTTP/1.1 connection is driven by the request that uses it and by nobody else: no task of its
+//! own, no hand-over between tasks, and a request that is dropped takes its connection along.
 
 mod backend;
+mod body;
+mod connect;
+mod endpoint;
+mod http1;
+mod http2;
+mod pool;
 
 pub(crate) use backend::{Backend, Balance, Protocol, Target};
+pub(crate) use body::{BodyError, RequestBody, ResponseBody};
+pub(crate) use http2::LocalExecutor;
+pub(crate) use pool::{Failure, Pool};

@@ -1,0 +1,102 @@
+//! What one worker has of one endpoint: its idle connections and its count of running requests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::http1::Connection;
+use super::http2::Shared;
+use crate::metrics::BackendCells;
+
+/// One address of a backend, as one worker sees it.
+#[derive(Debug)]
+pub(super) struct EndpointPool {
+    pub(super) address: SocketAddr,
+    /// Used from the back, so that the least used grow old at the front.
+    idle: RefCell<VecDeque<Connection>>,
+    idle_max: Cell<usize>,
+    pub(super) http2: Shared,
+    in_flight: Cell<usize>,
+}
+
+impl EndpointPool {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            idle: RefCell::default(),
+            idle_max: Cell::new(0),
+            http2: Shared::default(),
+            in_flight: Cell::new(0),
+        }
+    }
+
+    /// How many idle connections may be kept from now on.
+    pub(super) fn limit(&self, idle_max: usize) {
+        self.idle_max.set(idle_max);
+        let mut idle = self.idle.borrow_mut();
+        let surplus = idle.len().saturating_sub(idle_max);
+        idle.drain(..surplus);
+    }
+
+    /// An idle connection that is still open, the one used last.
+    pub(super) async fn check_out(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.idle.borrow_mut().pop_back()?;
+            if poll_fn(|cx| Poll::Ready(connection.is_reusable(cx))).await {
+                return Some(connection);
+            }
+        }
+    }
+
+    pub(super) fn check_in(&self, mut connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.idle_max.get() {
+            connection.rests();
+            idle.push_back(connection);
+        }
+    }
+
+    /// Closes connections that the endpoint closed or that were idle for too long.
+    pub(super) fn sweep(&self, now: Instant, idle_timeout: Duration) {
+        self.idle
+            .borrow_mut()
+            .retain_mut(|connection| connection.keeps(now, idle_timeout));
+        self.http2.sweep();
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+}
+
+/// A request that runs at an endpoint; dropped when it is over, however it ends.
+#[derive(Debug)]
+pub(super) struct Busy {
+    endpoint: Rc<EndpointPool>,
+    cells: Arc<BackendCells>,
+}
+
+impl Busy {
+    pub(super) fn at(endpoint: &Rc<EndpointPool>, cells: &Arc<BackendCells>) -> Self {
+        endpoint.in_flight.set(endpoint.in_flight.get() + 1);
+        cells.in_flight.add(1);
+        Self {
+            endpoint: Rc::clone(endpoint),
+            cells: Arc::clone(cells),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.endpoint
+            .in_flight
+            .set(self.endpoint.in_flight.get().saturating_sub(1));
+        self.cells.in_flight.subtract(1);
+    }
+}

@@ -1,0 +1,108 @@
+//! One HTTP/1.1 connection to an endpoint, driven by the request that uses it.
+//!
+//! hyper wants its connections polled; usually a task does that. Here the request does it while it
+//! waits, which saves two task switches a request, and a sweep looks after the idle ones.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::body::RequestBody;
+use crate::metrics::BackendCells;
+
+type Driver = http1::Connection<TokioIo<TcpStream>, RequestBody>;
+
+/// An open connection. Counted as long as it lives.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    /// `None` once hyper is done with the connection.
+    driver: Option<Driver>,
+    idle_since: Instant,
+    cells: Arc<BackendCells>,
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) error: hyper::Error,
+    /// The request, if not a byte of it was sent.
+    pub(super) unsent: Option<Request<RequestBody>>,
+}
+
+impl Connection {
+    pub(super) async fn open(stream: TcpStream, cells: Arc<BackendCells>) -> hyper::Result<Self> {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        cells.connections.add(1);
+        Ok(Self {
+            sender,
+            driver: Some(driver),
+            idle_since: Instant::now(),
+            cells,
+        })
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut response = pin!(self.sender.try_send_request(request));
+        let answer = poll_fn(|cx| {
+            drive(&mut self.driver, cx);
+            response.as_mut().poll(cx)
+        });
+        answer.await.map_err(|mut refused| {
+            let unsent = refused.take_message();
+            Unanswered {
+                error: refused.into_error(),
+                unsent,
+            }
+        })
+    }
+
+    /// Lets hyper read and write what can be read and written now.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, cx);
+    }
+
+    /// Whether the connection is open and free for another request, as far as can be known now.
+    pub(super) fn is_reusable(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    pub(super) fn rests(&mut self) {
+        self.idle_since = Instant::now();
+    }
+
+    /// Whether an idle connection is to be kept: open, and not idle for too long.
+    pub(super) fn keeps(&mut self, now: Instant, idle_timeout: Duration) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        now.saturating_duration_since(self.idle_since) < idle_timeout
+            && self.is_reusable(&mut nobody)
+    }
+}
+
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    if let Some(connection) = driver
+        && let Poll::Ready(_ended) = Pin::new(connection).poll(cx)
+    {
+        // An error has reached whoever waits for the response; dropping the driver tells the rest.
+        *driver = None;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.cells.connections.subtract(1);
+    }
+}

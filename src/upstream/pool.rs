@@ -1,0 +1,283 @@
+//! What one worker has of a backend, and the way of a request through it.
+//!
+//! Choose an endpoint, take an idle connection or open one, send, give back the response with the
+//! connection inside. An idle connection may have been closed by the other side while the request
+//! was on its way; a request that may be repeated is then sent once more on a new connection, so
+//! that an old connection never surfaces as an error.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use rand::RngExt as _;
+
+use super::backend::{Backend, Balance, Protocol, Target};
+use super::body::{BodyError, ClientBroke, RequestBody, ResponseBody};
+use super::connect::connect;
+use super::endpoint::{Busy, EndpointPool};
+use super::http1::{Connection, Unanswered};
+use crate::metrics::BackendCells;
+use crate::model::Fault;
+
+/// A request that got no response, and why.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    pub(crate) source: Option<BodyError>,
+}
+
+impl From<(Fault, io::Error)> for Failure {
+    fn from((fault, error): (Fault, io::Error)) -> Self {
+        Self {
+            fault,
+            source: Some(error.into()),
+        }
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        let fault = if error.is_parse() {
+            Fault::UpstreamProtocol
+        } else {
+            Fault::UpstreamReset
+        };
+        Self {
+            fault,
+            source: Some(error.into()),
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            source: None,
+        }
+    }
+}
+
+/// One worker's side of a backend.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    backend: Arc<Backend>,
+    cells: Arc<BackendCells>,
+    endpoints: Box<[Rc<EndpointPool>]>,
+    /// Whose turn is next (round robin).
+    turn: Cell<usize>,
+}
+
+impl Pool {
+    /// `previous` is the pool of the backend as it was before; connections to addresses that stay
+    /// are taken over.
+    pub(crate) fn new(
+        backend: Arc<Backend>,
+        cells: Arc<BackendCells>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let addresses = match &backend.target {
+            Target::Endpoints(addresses) => &**addresses,
+            Target::Invalid(_) => &[],
+        };
+        let same_protocol = previous.filter(|pool| pool.backend.protocol == backend.protocol);
+        let endpoint = |address| {
+            let known = same_protocol.into_iter().flat_map(|pool| &pool.endpoints);
+            let endpoint = known
+                .filter(|endpoint| endpoint.address == address)
+                .map(Rc::clone)
+                .next()
+                .unwrap_or_else(|| Rc::new(EndpointPool::new(address)));
+            endpoint.limit(backend.idle_max);
+            endpoint
+        };
+        let endpoints = addresses.iter().copied().map(endpoint).collect();
+        let turn = Cell::new(previous.map_or(0, |pool| pool.turn.get()));
+        Self {
+            backend,
+            cells,
+            endpoints,
+            turn,
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// Whether requests can go here at all.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.endpoints.is_empty()
+    }
+
+    /// Why requests cannot go here.
+    pub(crate) fn problem(&self) -> Option<Fault> {
+        match &self.backend.target {
+            Target::Invalid(_) => Some(Fault::BackendInvalid),
+            Target::Endpoints(_) if self.endpoints.is_empty() => Some(Fault::NoEndpoints),
+            Target::Endpoints(_) => None,
+        }
+    }
+
+    /// Sends a request to one of the endpoints and waits for the head of the response.
+    ///
+    /// The request comes with its path in origin form and a `Host`.
+    pub(crate) async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let endpoint = self.choose().ok_or(Fault::NoEndpoints)?;
+        let busy = Busy::at(endpoint, &self.cells);
+        let client = request.body().client_broke();
+        let sent = match self.backend.protocol {
+            Protocol::Http1 => self.send_http1(endpoint, request).await,
+            Protocol::H2c => self
+                .send_http2(endpoint, request)
+                .await
+                .map(|answer| (answer, None)),
+        };
+        let (answer, connection) = sent.map_err(|failure| blame(failure, &client))?;
+        let (head, incoming) = answer.into_parts();
+        let mut body = ResponseBody::new(incoming, connection, Rc::clone(endpoint), busy);
+        if body.is_end_stream() {
+            // Nobody will read an empty body, so its connection goes back here.
+            poll_fn(|cx| Poll::Ready(body.finish(cx))).await;
+        }
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// The endpoint for the next request.
+    fn choose(&self) -> Option<&Rc<EndpointPool>> {
+        let count = self.endpoints.len();
+        match self.backend.balance {
+            _ if count < 2 => self.endpoints.first(),
+            Balance::RoundRobin => {
+                let turn = self.turn.get() % count;
+                self.turn.set(turn + 1);
+                self.endpoints.get(turn)
+            }
+            Balance::PowerOfTwo => {
+                let first = rand::rng().random_range(0..count);
+                // One of the others: a step of 1..count around the circle.
+                let second = (first + rand::rng().random_range(1..count)) % count;
+                let pair = [self.endpoints.get(first)?, self.endpoints.get(second)?];
+                pair.into_iter().min_by_key(|endpoint| endpoint.in_flight())
+            }
+        }
+    }
+
+    async fn send_http1(
+        &self,
+        endpoint: &Rc<EndpointPool>,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
+        let mut request = request;
+        if let Some(mut connection) = endpoint.check_out().await {
+            let again = repeatable(&request);
+            match connection.send(request).await {
+                Ok(answer) => return Ok((answer, Some(connection))),
+                Err(Unanswered {
+                    unsent: Some(unsent),
+                    ..
+                }) => request = unsent,
+                Err(Unanswered { error, .. }) => match again {
+                    Some(again) if !error.is_parse() => request = again,
+                    _ => return Err(error.into()),
+                },
+            }
+            self.cells.retries.add(1);
+        }
+        let stream = self.connect(endpoint).await?;
+        let mut connection = Connection::open(stream, Arc::clone(&self.cells)).await?;
+        let answer = connection
+            .send(request)
+            .await
+            .map_err(|unanswered| unanswered.error)?;
+        Ok((answer, Some(connection)))
+    }
+
+    async fn send_http2(
+        &self,
+        endpoint: &Rc<EndpointPool>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failure> {
+        *request.uri_mut() = absolute(&request);
+        request.headers_mut().remove(http::header::HOST);
+        *request.version_mut() = http::Version::HTTP_2;
+        let connect = || async { self.connect(endpoint).await.map_err(Failure::from) };
+        let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
+        // A connection may close between the look at it and the send: then nothing was sent.
+        match sender.try_send_request(request).await {
+            Ok(answer) => Ok(answer),
+            Err(mut refused) => match refused.take_message() {
+                Some(unsent) => {
+                    self.cells.retries.add(1);
+                    let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
+                    sender.send_request(unsent).await.map_err(Failure::from)
+                }
+                None => Err(refused.into_error().into()),
+            },
+        }
+    }
+
+    async fn connect(
+        &self,
+        endpoint: &EndpointPool,
+    ) -> Result<tokio::net::TcpStream, (Fault, io::Error)> {
+        connect(endpoint.address, self.backend.connect_timeout, &self.cells).await
+    }
+
+    /// Once a second: closes what the endpoints closed or what was idle for too long.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.endpoints
+            .iter()
+            .for_each(|one| one.sweep(now, self.backend.idle_timeout));
+    }
+}
+
+/// A second copy of a request that may be sent twice: safe to repeat (RFC 9110, 9.2.2) and without
+/// a body that would be gone.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// HTTP/2 carries the host in the target.
+fn absolute(request: &Request<RequestBody>) -> Uri {
+    let host = request.headers().get(http::header::HOST);
+    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = authority.or_else(|| Some(Authority::from_static("localhost")));
+    parts
+        .path_and_query
+        .get_or_insert_with(|| PathAndQuery::from_static("/"));
+    // All three parts are there, which is all that can be wrong.
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// hyper reports a body that the client broke as an error of the backend's connection.
+fn blame(failure: Failure, client: &ClientBroke) -> Failure {
+    if client.is_set() {
+        Failure {
+            fault: Fault::RequestBody,
+            ..failure
+        }
+    } else {
+        failure
+    }
+}
