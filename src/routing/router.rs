@@ -41,6 +41,13 @@ pub(crate) struct View<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+impl<'a> View<'a> {
+    /// The path as it is matched; written to `scratch` where it differs from what came.
+    pub(crate) fn normal_path(&self, scratch: &'a mut Scratch) -> &'a str {
+        normalise(self.path, scratch)
+    }
+}
+
 /// The rule that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {

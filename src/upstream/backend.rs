@@ -49,3 +49,18 @@ pub(crate) struct Backend {
     /// Most idle connections kept by each worker for each endpoint.
     pub(crate) idle_max: usize,
 }
+
+impl Backend {
+    /// A backend that cannot be resolved: its share is answered 500.
+    pub(crate) fn invalid(name: BackendName, reason: &str) -> Self {
+        Self {
+            name,
+            target: Target::Invalid(reason.into()),
+            protocol: Protocol::default(),
+            balance: Balance::default(),
+            connect_timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            idle_max: 0,
+        }
+    }
+}

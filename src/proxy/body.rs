@@ -1,0 +1,101 @@
+//! What is sent to a client: nothing, a short text of our own, or a backend's stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::record::Record;
+use crate::upstream::{BodyError, ResponseBody};
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub(super) enum Body {
+    #[default]
+    Empty,
+    Text(Bytes),
+    Upstream(ResponseBody),
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl Body {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Text(text) => {
+                let text = std::mem::take(text);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Self::Upstream(body) => http_body::Body::poll_frame(Pin::new(body), cx),
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Upstream(body) => http_body::Body::is_end_stream(body),
+        }
+    }
+}
+
+/// A body that tells its record what became of it.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    body: Body,
+    record: Record,
+}
+
+impl Recorded {
+    pub(super) fn new(body: Body, mut record: Record) -> Self {
+        if body.is_end() {
+            record.complete();
+        }
+        Self { body, record }
+    }
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = this.body.poll(cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                this.record.sent(frame.data_ref().map_or(0, Bytes::len));
+                // With a known length nobody asks again after the last frame.
+                if this.body.is_end() {
+                    this.record.complete();
+                }
+            }
+            Poll::Ready(Some(Err(error))) => this.record.broke_off(error.as_ref()),
+            Poll::Ready(None) => this.record.complete(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Body::Upstream(body) => http_body::Body::size_hint(body),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The data plane: workers that take connections and forward requests.
+//!
+//! Start reading at [`service`](self): `handle` is the life of a request on one screen. A
+//! `worker` is one thread with its own sockets, its own upstream connections, its own dice and its
+//! own cells (`local`); workers share a snapshot to read and nothing to write.
+//!
+//! What is absent: this folder publishes nothing and knows no config. What it learns it leaves in
+//! its own worker's cells.
+
+mod body;
+mod connection;
+mod error;
+mod headers;
+mod listener;
+mod local;
+mod record;
+mod service;
+mod worker;
+
+pub(crate) use listener::{BindError, Bound, bind};
+pub(crate) use worker::{Options, Workers, start};

@@ -1,0 +1,178 @@
+//! The facts about one request, gathered along its way and told once at its end.
+//!
+//! The end is the last byte of the answer, or the moment somebody gives up: a record that is
+//! dropped before it was completed means that the client went away.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, Request, StatusCode, Version};
+
+use super::local::{Local, RunningChoice, RunningRule};
+use crate::metrics::SeriesCells;
+use crate::model::Fault;
+use crate::telemetry::{Line, Logged};
+use crate::upstream::RequestBody;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The client went away, unless something else is noted.
+    ClientGone,
+    Complete,
+    BrokeOff,
+}
+
+/// What is known about a request so far.
+#[derive(Debug)]
+pub(crate) struct Record {
+    local: Rc<Local>,
+    start: Instant,
+    /// Where it is counted: under nothing, then its rule, then its backend.
+    series: Option<Arc<SeriesCells>>,
+    status: StatusCode,
+    fault: Option<Fault>,
+    ending: Ending,
+    bytes_out: u64,
+    /// The line for the access log, made only where one is kept.
+    line: Option<Box<Line>>,
+}
+
+impl Record {
+    /// Opens the record when the head of a request is complete.
+    pub(super) fn open(local: &Rc<Local>, request: &Request<RequestBody>, client: &str) -> Self {
+        let wanted = local.log().is_some_and(|log| log.logged != Logged::None);
+        Self {
+            local: Rc::clone(local),
+            start: Instant::now(),
+            series: None,
+            status: StatusCode::OK,
+            fault: None,
+            ending: Ending::ClientGone,
+            bytes_out: 0,
+            line: wanted.then(|| line(request, client)),
+        }
+    }
+
+    pub(super) fn matched(&mut self, rule: &RunningRule) {
+        self.series = Some(Arc::clone(&rule.own));
+        if let Some(line) = &mut self.line {
+            line.route = Some(rule.rule.id.route.as_str().into());
+            line.rule = Some(rule.rule.id.rule.as_str().into());
+        }
+    }
+
+    pub(super) fn selected(&mut self, choice: &RunningChoice) {
+        self.series = Some(Arc::clone(&choice.series));
+        if let Some(line) = &mut self.line {
+            line.backend = Some(choice.name.as_str().into());
+        }
+    }
+
+    /// The request's id and host are settled when it is forwarded.
+    pub(super) fn forwards(&mut self, headers: &HeaderMap, revision: u64) {
+        if let Some(line) = &mut self.line {
+            line.request_id = text(headers.get(super::headers::REQUEST_ID));
+            line.revision = revision;
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        fault: Fault,
+        cause: Option<&(dyn std::error::Error + 'static)>,
+    ) {
+        self.fault = Some(fault);
+        if let Some(line) = &mut self.line {
+            line.cause = cause.map(chain);
+        }
+    }
+
+    pub(super) fn answers(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    pub(super) fn complete(&mut self) {
+        if self.ending == Ending::ClientGone {
+            self.ending = Ending::Complete;
+        }
+    }
+
+    pub(super) fn broke_off(&mut self, cause: &(dyn std::error::Error + 'static)) {
+        self.ending = Ending::BrokeOff;
+        self.failed(Fault::Truncated, Some(cause));
+    }
+
+    fn close(&mut self) {
+        let duration = self.start.elapsed();
+        let series = self.series.take().unwrap_or_else(|| self.local.unrouted());
+        match self.ending {
+            Ending::ClientGone => series.client_gone(),
+            Ending::Complete => series.answered(self.status, duration),
+            Ending::BrokeOff => series.broke_off(self.status, duration),
+        }
+        if let Some(fault) = self.fault {
+            series.fault(fault);
+        }
+        if let Some(mut line) = self.line.take() {
+            line.status = match self.ending {
+                Ending::ClientGone => 499,
+                Ending::Complete | Ending::BrokeOff => self.status.as_u16(),
+            };
+            line.bytes_out = self.bytes_out;
+            line.duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
+            line.fault = self.fault.map(Fault::label);
+            self.local
+                .write(line, self.fault.is_some() || self.status.is_server_error());
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
+    let headers = request.headers();
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    Box::new(Line {
+        ts: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+            .to_string(),
+        msg: "request",
+        client_ip: client.to_owned(),
+        method: request.method().as_str().to_owned(),
+        host: host.unwrap_or_else(|| text(headers.get(http::header::HOST))),
+        path: request.uri().path().to_owned(),
+        protocol: match request.version() {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2",
+            _ => "HTTP/1.1",
+        },
+        user_agent: headers.get(USER_AGENT).map(|value| text(Some(value))),
+        ..Line::default()
+    })
+}
+
+fn text(value: Option<&http::HeaderValue>) -> String {
+    value
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .unwrap_or_default()
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,211 @@
+//! The life of a request. Start reading at [`Proxy::handle`].
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{CONNECTION, HOST, LOCATION};
+use http::{HeaderValue, Request, Response, Version};
+
+use super::body::{Body, Recorded};
+use super::error;
+use super::headers::{self, Client};
+use super::local::{Local, RunningRule};
+use super::record::Record;
+use crate::drain::Phase;
+use crate::model::Fault;
+use crate::routing::{Found, Origin, Redirect, View};
+use crate::upstream::{Failure, Pool, RequestBody, ResponseBody};
+
+/// Answers the requests of one client connection.
+#[derive(Clone, Debug)]
+pub(super) struct Proxy {
+    pub(super) local: Rc<Local>,
+    pub(super) client: Rc<Client>,
+}
+
+impl Proxy {
+    /// Every early exit is an `Err`, and [`Proxy::answer`] turns errors into responses.
+    async fn handle(
+        &self,
+        mut request: Request<RequestBody>,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Failure> {
+        headers::check(&mut request)?;
+        let world = self.local.world(); // one snapshot for the whole request
+        let found = self
+            .find(&world.snapshot.router, &request)
+            .ok_or(Fault::NoRoute)?;
+        let running = self
+            .local
+            .running(&world, found.rule)
+            .ok_or(Fault::NoRoute)?;
+        record.matched(running);
+        let rule = &running.rule;
+        if let Some(redirect) = &rule.filters.redirect {
+            return self.redirect(redirect, found, &request);
+        }
+        let entry = running.select()?; // the dice roll here
+        let (choice, edits) = chosen(running, entry)?;
+        record.selected(choice);
+        if let Some(problem) = choice.pool.problem() {
+            return Err(problem.into()); // invalid → 500, no endpoints → 503
+        }
+        headers::prepare(
+            &mut request,
+            &self.client,
+            &mut *self.local.random.borrow_mut(),
+        );
+        record.forwards(request.headers(), world.snapshot.revision.get());
+        self.edit(running, found, &mut request);
+        edits.request.apply(request.headers_mut());
+        let mut response = forward(&choice.pool, request, rule.timeouts.request).await?;
+        headers::clean(response.headers_mut());
+        rule.filters.response.apply(response.headers_mut());
+        edits.response.apply(response.headers_mut());
+        Ok(response.map(Body::Upstream))
+    }
+
+    /// Handles a request and answers it, whatever happens.
+    pub(super) async fn answer(&self, request: Request<RequestBody>) -> Response<Recorded> {
+        let mut record = Record::open(&self.local, &request, self.client.ip_text());
+        let version = request.version();
+        let mut response = match self.handle(request, &mut record).await {
+            Ok(response) => response,
+            Err(failure) => {
+                record.failed(
+                    failure.fault,
+                    failure.source.as_deref().map(|cause| cause as _),
+                );
+                error::answer(failure.fault)
+            }
+        };
+        record.answers(response.status());
+        if version == Version::HTTP_2 {
+            response.headers_mut().remove(CONNECTION);
+        } else if self.local.phase() > Phase::Serving {
+            // Leaving: the client takes its next request elsewhere, and loses none.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| Recorded::new(body, record))
+    }
+
+    fn find(
+        &self,
+        router: &crate::routing::Router,
+        request: &Request<RequestBody>,
+    ) -> Option<Found> {
+        router.find(view(request), &mut self.local.scratch.borrow_mut())
+    }
+
+    fn redirect(
+        &self,
+        redirect: &Redirect,
+        found: Found,
+        request: &Request<RequestBody>,
+    ) -> Result<Response<Body>, Failure> {
+        let scratch = &mut *self.local.scratch.borrow_mut();
+        let origin = self.origin(found, view(request), scratch);
+        let location = redirect.location(origin).ok_or(Fault::BadRequest)?;
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = redirect.status;
+        response.headers_mut().insert(LOCATION, location);
+        Ok(response)
+    }
+
+    /// Applies the rule's own filters to a request.
+    fn edit(&self, running: &RunningRule, found: Found, request: &mut Request<RequestBody>) {
+        let filters = &running.rule.filters;
+        if let Some(rewrite) = &filters.rewrite {
+            let mut uri = request.uri().clone();
+            let mut headers = std::mem::take(request.headers_mut());
+            let scratch = &mut *self.local.scratch.borrow_mut();
+            let origin = self.origin(found, view(request), scratch);
+            rewrite.apply(origin, &mut uri, &mut headers);
+            *request.uri_mut() = uri;
+            *request.headers_mut() = headers;
+        }
+        filters.request.apply(request.headers_mut());
+    }
+
+    fn origin<'a>(
+        &self,
+        found: Found,
+        view: View<'a>,
+        scratch: &'a mut crate::routing::Scratch,
+    ) -> Origin<'a> {
+        Origin {
+            scheme: "http",
+            authority: view.authority,
+            port: self.client.port,
+            path: view.normal_path(scratch),
+            prefix_length: found.prefix_length,
+            query: view.query,
+        }
+    }
+}
+
+fn view(request: &Request<RequestBody>) -> View<'_> {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    View {
+        method: request.method(),
+        authority: host.unwrap_or(""),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        headers: request.headers(),
+    }
+}
+
+/// The chosen entry, ready to run, and its own edits.
+fn chosen(
+    running: &RunningRule,
+    entry: usize,
+) -> Result<(&super::local::RunningChoice, &crate::routing::Choice), Fault> {
+    let choice = running.choices.get(entry).ok_or(Fault::BackendInvalid)?;
+    let (edits, _) = running
+        .rule
+        .split
+        .entries()
+        .get(entry)
+        .ok_or(Fault::BackendInvalid)?;
+    Ok((choice, edits))
+}
+
+/// Sends the request on, in time or not at all.
+async fn forward(
+    pool: &Pool,
+    request: Request<RequestBody>,
+    limit: Option<Duration>,
+) -> Result<Response<ResponseBody>, Failure> {
+    match limit {
+        None => pool.send(request).await,
+        Some(limit) => match tokio::time::timeout(limit, pool.send(request)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Fault::RequestTimeout.into()),
+        },
+    }
+}
+
+/// For tests that need no socket; connections call [`Proxy::answer`] directly.
+impl tower::Service<Request<RequestBody>> for Proxy {
+    type Response = Response<Recorded>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let proxy = self.clone();
+        Box::pin(async move { Ok(proxy.answer(request).await) })
+    }
+}
