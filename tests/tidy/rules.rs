@@ -264,7 +264,7 @@ pub(crate) fn documents() -> Vec<(String, String)> {
 
 /// Relative links that lead nowhere.
 pub(crate) fn dead_links(file: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Problems {
-    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let folder = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
     let mut problems = Problems::new();
     for (number, line) in text.lines().enumerate() {
         for (start, _) in line.match_indices("](") {
