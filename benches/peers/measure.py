@@ -197,6 +197,7 @@ listeners:
   - {{name: web, address: "127.0.0.1:{port}"}}
 control:
   address: "127.0.0.1:{control}"
+accessLog: "off"
 routes:
   - name: web
     rules:
