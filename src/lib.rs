@@ -21,6 +21,7 @@
 //!    or drained; everything that grows has a limit.
 
 mod admin;
+mod config;
 mod drain;
 mod metrics;
 mod model;
