@@ -14,14 +14,14 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::local::Local;
 use super::service::Proxy;
 use crate::drain::{Phase, Watch};
-use crate::upstream::{LocalExecutor, RequestBody};
+use crate::upstream::{LocalExecutor, RequestBody, Wire};
 
 /// What every HTTP/2 connection without TLS begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -52,7 +52,7 @@ pub(super) async fn serve(stream: TcpStream, proxy: Proxy, idle: Duration, watch
         let proxy = proxy.clone();
         async move { Ok::<_, Infallible>(proxy.answer(request.map(RequestBody::new)).await) }
     });
-    let io = TokioIo::new(stream);
+    let io = Wire::new(stream);
     let ended = match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()

@@ -31,13 +31,13 @@ impl Proxy {
     /// Every early exit is an `Err`, and [`Proxy::answer`] turns errors into responses.
     async fn handle(
         &self,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         record: &mut Record,
     ) -> Result<Response<Body>, Failure> {
-        headers::check(&mut request)?;
+        headers::check(request)?;
         let world = self.local.world(); // one snapshot for the whole request
         let found = self
-            .find(&world.snapshot.router, &request)
+            .find(&world.snapshot.router, request)
             .ok_or(Fault::NoRoute)?;
         let running = self
             .local
@@ -46,7 +46,7 @@ impl Proxy {
         record.matched(running);
         let rule = &running.rule;
         if let Some(redirect) = &rule.filters.redirect {
-            return self.redirect(redirect, found, &request);
+            return self.redirect(redirect, found, request);
         }
         let entry = running.select()?; // the dice roll here
         let (choice, edits) = chosen(running, entry)?;
@@ -54,13 +54,9 @@ impl Proxy {
         if let Some(problem) = choice.pool.problem() {
             return Err(problem.into()); // invalid → 500, no endpoints → 503
         }
-        headers::prepare(
-            &mut request,
-            &self.client,
-            &mut *self.local.random.borrow_mut(),
-        );
+        headers::prepare(request, &self.client, &mut *self.local.random.borrow_mut());
         record.forwards(request.headers(), world.snapshot.revision.get());
-        self.edit(running, found, &mut request);
+        self.edit(running, found, request);
         edits.request.apply(request.headers_mut());
         let mut response = forward(&choice.pool, request, rule.timeouts.request).await?;
         headers::clean(response.headers_mut());
@@ -70,10 +66,10 @@ impl Proxy {
     }
 
     /// Handles a request and answers it, whatever happens.
-    pub(super) async fn answer(&self, request: Request<RequestBody>) -> Response<Recorded> {
+    pub(super) async fn answer(&self, mut request: Request<RequestBody>) -> Response<Recorded> {
         let mut record = Record::open(&self.local, &request, self.client.ip_text());
         let version = request.version();
-        let mut response = match self.handle(request, &mut record).await {
+        let mut response = match self.handle(&mut request, &mut record).await {
             Ok(response) => response,
             Err(failure) => {
                 record.failed(
@@ -182,7 +178,7 @@ fn chosen(
 /// Sends the request on, in time or not at all.
 async fn forward(
     pool: &Pool,
-    request: Request<RequestBody>,
+    request: &mut Request<RequestBody>,
     limit: Option<Duration>,
 ) -> Result<Response<ResponseBody>, Failure> {
     match limit {

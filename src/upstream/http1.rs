@@ -4,6 +4,7 @@
 //! waits, which saves two task switches a request, and a sweep looks after the idle ones.
 
 use std::future::{Future, poll_fn};
+use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,59 +13,72 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::body::RequestBody;
+use super::wire::Wire;
 use crate::metrics::BackendCells;
 
-type Driver = http1::Connection<TokioIo<TcpStream>, RequestBody>;
+type Driver = http1::Connection<Wire, RequestBody>;
 
 /// An open connection. Counted as long as it lives.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
-    /// `None` once hyper is done with the connection.
-    driver: Option<Driver>,
+    /// `None` once hyper is done with the connection. Boxed, because it is large and often moved.
+    driver: Option<Box<Driver>>,
     idle_since: Instant,
     cells: Arc<BackendCells>,
+}
+
+/// Whether anything of a request may have reached the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Nothing,
+    Something,
 }
 
 /// A request that got no answer.
 #[derive(Debug)]
 pub(super) struct Unanswered {
     pub(super) error: hyper::Error,
-    /// The request, if not a byte of it was sent.
-    pub(super) unsent: Option<Request<RequestBody>>,
+    pub(super) sent: Sent,
 }
 
 impl Connection {
     pub(super) async fn open(stream: TcpStream, cells: Arc<BackendCells>) -> hyper::Result<Self> {
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, driver) = http1::handshake(Wire::new(stream)).await?;
         cells.connections.add(1);
         Ok(Self {
             sender,
-            driver: Some(driver),
+            driver: Some(Box::new(driver)),
             idle_since: Instant::now(),
             cells,
         })
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Sends a request and waits for the head of its response. The request is taken, unless not
+    /// a byte of it was sent.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let mut response = pin!(self.sender.try_send_request(request));
+        let mut response = pin!(self.sender.try_send_request(take(request)));
         let answer = poll_fn(|cx| {
             drive(&mut self.driver, cx);
             response.as_mut().poll(cx)
         });
         answer.await.map_err(|mut refused| {
-            let unsent = refused.take_message();
+            let sent = match refused.take_message() {
+                Some(unsent) => {
+                    *request = unsent;
+                    Sent::Nothing
+                }
+                None => Sent::Something,
+            };
             Unanswered {
                 error: refused.into_error(),
-                unsent,
+                sent,
             }
         })
     }
@@ -92,9 +106,9 @@ impl Connection {
     }
 }
 
-fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+fn drive(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
     if let Some(connection) = driver
-        && let Poll::Ready(_ended) = Pin::new(connection).poll(cx)
+        && let Poll::Ready(_ended) = Pin::new(&mut **connection).poll(cx)
     {
         // An error has reached whoever waits for the response; dropping the driver tells the rest.
         *driver = None;

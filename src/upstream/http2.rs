@@ -8,11 +8,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use super::body::RequestBody;
+use super::wire::Wire;
 use crate::metrics::BackendCells;
 
 /// Flow control windows: 64 KiB for a stream and 1 MiB for all, so that a slow client makes its
@@ -59,7 +60,7 @@ impl Shared {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(TokioIo::new(stream))
+            .handshake(Wire::new(stream))
             .await?;
         let counted = Counted::new(cells);
         tokio::task::spawn_local(async move {

@@ -13,8 +13,10 @@ mod endpoint;
 mod http1;
 mod http2;
 mod pool;
+mod wire;
 
 pub(crate) use backend::{Backend, Balance, Protocol, Target};
 pub(crate) use body::{BodyError, RequestBody, ResponseBody};
 pub(crate) use http2::LocalExecutor;
 pub(crate) use pool::{Failure, Pool};
+pub(crate) use wire::Wire;

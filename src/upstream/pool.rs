@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,7 +24,7 @@ use super::backend::{Backend, Balance, Protocol, Target};
 use super::body::{BodyError, ClientBroke, RequestBody, ResponseBody};
 use super::connect::connect;
 use super::endpoint::{Busy, EndpointPool};
-use super::http1::{Connection, Unanswered};
+use super::http1::{Connection, Sent, Unanswered};
 use crate::metrics::BackendCells;
 use crate::model::Fault;
 
@@ -129,20 +130,21 @@ impl Pool {
 
     /// Sends a request to one of the endpoints and waits for the head of the response.
     ///
-    /// The request comes with its path in origin form and a `Host`.
+    /// The request comes with its path in origin form and a `Host`; it is taken when it is sent,
+    /// and lent until then, because every hand-over of one is a copy of 200 bytes in the future.
     pub(crate) async fn send(
         &self,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let endpoint = self.choose().ok_or(Fault::NoEndpoints)?;
         let busy = Busy::at(endpoint, &self.cells);
         let client = request.body().client_broke();
         let sent = match self.backend.protocol {
             Protocol::Http1 => self.send_http1(endpoint, request).await,
-            Protocol::H2c => self
-                .send_http2(endpoint, request)
-                .await
-                .map(|answer| (answer, None)),
+            Protocol::H2c => {
+                let sent = Box::pin(self.send_http2(endpoint, request)).await;
+                sent.map(|answer| (answer, None))
+            }
         };
         let (answer, connection) = sent.map_err(|failure| blame(failure, &client))?;
         let (head, incoming) = answer.into_parts();
@@ -177,24 +179,31 @@ impl Pool {
     async fn send_http1(
         &self,
         endpoint: &Rc<EndpointPool>,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
-        let mut request = request;
         if let Some(mut connection) = endpoint.check_out().await {
-            let again = repeatable(&request);
-            match connection.send(request).await {
+            let again = repeatable(request);
+            let Unanswered { error, sent } = match connection.send(request).await {
                 Ok(answer) => return Ok((answer, Some(connection))),
-                Err(Unanswered {
-                    unsent: Some(unsent),
-                    ..
-                }) => request = unsent,
-                Err(Unanswered { error, .. }) => match again {
-                    Some(again) if !error.is_parse() => request = again,
+                Err(unanswered) => unanswered,
+            };
+            if sent == Sent::Something {
+                match again {
+                    Some(again) if !error.is_parse() => *request = again,
                     _ => return Err(error.into()),
-                },
+                }
             }
             self.cells.retries.add(1);
         }
+        // Boxed, because it is rare and large: every request would carry room for it otherwise.
+        Box::pin(self.send_on_new(endpoint, request)).await
+    }
+
+    async fn send_on_new(
+        &self,
+        endpoint: &Rc<EndpointPool>,
+        request: &mut Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
         let stream = self.connect(endpoint).await?;
         let mut connection = Connection::open(stream, Arc::clone(&self.cells)).await?;
         let answer = connection
@@ -207,25 +216,24 @@ impl Pool {
     async fn send_http2(
         &self,
         endpoint: &Rc<EndpointPool>,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        *request.uri_mut() = absolute(&request);
+        *request.uri_mut() = absolute(request);
         request.headers_mut().remove(http::header::HOST);
         *request.version_mut() = http::Version::HTTP_2;
         let connect = || async { self.connect(endpoint).await.map_err(Failure::from) };
         let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
         // A connection may close between the look at it and the send: then nothing was sent.
-        match sender.try_send_request(request).await {
-            Ok(answer) => Ok(answer),
-            Err(mut refused) => match refused.take_message() {
-                Some(unsent) => {
-                    self.cells.retries.add(1);
-                    let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
-                    sender.send_request(unsent).await.map_err(Failure::from)
-                }
-                None => Err(refused.into_error().into()),
-            },
-        }
+        let mut refused = match sender.try_send_request(take(request)).await {
+            Ok(answer) => return Ok(answer),
+            Err(refused) => refused,
+        };
+        let Some(unsent) = refused.take_message() else {
+            return Err(refused.into_error().into());
+        };
+        self.cells.retries.add(1);
+        let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
+        sender.send_request(unsent).await.map_err(Failure::from)
     }
 
     async fn connect(
