@@ -39,7 +39,7 @@ impl Base {
         };
         let settings = settings::compile(&document, &mut report);
         let mut backends = backends::compile(&document, &settings.listeners, &mut report);
-        let rules = routes::compile(document.routes.as_ref(), &mut backends, &mut report);
+        let rules = routes::compile(&document, &mut backends, &mut report);
         backends.warn_unused(&mut report);
         shadow::check(&rules, &mut report);
         if report.has_errors() {
@@ -154,7 +154,11 @@ pub(crate) struct Orphan {
 impl fmt::Display for Orphan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.backend {
-            None => write!(f, "live weights are set for the rule {}, which is gone", self.rule),
+            None => write!(
+                f,
+                "live weights are set for the rule {}, which is gone",
+                self.rule
+            ),
             Some(backend) => write!(
                 f,
                 "live weights of the rule {} name the backend {backend}, which is not in its split",

@@ -7,7 +7,9 @@ use http::header::HeaderName;
 
 use super::problem::Report;
 use super::schema::{self, At};
-use crate::routing::{Condition, Conditions, Match, PathMatch, TextMatch};
+use crate::routing::{Condition, Conditions, Match, PathError, PathMatch, TextMatch};
+
+const REGEX_HINT: &str = "the syntax is that of the Rust crate `regex`: no look-around";
 
 /// Compiles one match; `None` when something in it is wrong, which is in the report then.
 pub(super) fn compile(written: &At<schema::Match>, report: &mut Report) -> Option<Match> {
@@ -15,14 +17,23 @@ pub(super) fn compile(written: &At<schema::Match>, report: &mut Report) -> Optio
         Some(path) => path_match(path, report),
         None => Some(PathMatch::any()),
     };
-    let method = written.method.as_ref().map(|method| read_method(method, report));
+    let method = written
+        .method
+        .as_ref()
+        .map(|method| read_method(method, report));
     let headers = conditions("header", written.headers.as_deref(), report, header_name);
-    let queries = conditions("query parameter", written.query.as_deref(), report, |name, report| {
-        value_name(name, "query parameter", |_| true, report)
-    });
-    let cookies = conditions("cookie", written.cookies.as_deref(), report, |name, report| {
-        value_name(name, "cookie", is_token, report)
-    });
+    let queries = conditions(
+        "query parameter",
+        written.query.as_deref(),
+        report,
+        |name, report| value_name(name, "query parameter", |_| true, report),
+    );
+    let cookies = conditions(
+        "cookie",
+        written.cookies.as_deref(),
+        report,
+        |name, report| value_name(name, "cookie", is_token, report),
+    );
     Some(Match {
         path: path?,
         conditions: Conditions {
@@ -46,14 +57,15 @@ fn path_match(written: &At<schema::PathMatch>, report: &mut Report) -> Option<Pa
     match parsed {
         Ok(path) => Some(path),
         Err(why) => {
-            let starts_wrong = !text.starts_with('/');
-            let literal = !matches!(written.value, schema::PathMatch::Regex(_));
-            let problem = report.error("bad-path", text.place, why.to_string());
-            if literal && starts_wrong {
-                problem.hint(format!("write `/{}`", text.value));
-            } else if !literal {
-                problem.hint("the syntax is that of the Rust crate `regex`; no look-around");
-            }
+            let hint = match &why {
+                PathError::NoSlash => format!("write `/{}`", text.value),
+                PathError::Query => "use `query: [{name: …, exact: …}]`".to_owned(),
+                PathError::NotNormal(normal) => format!("write `{normal}`"),
+                PathError::Regex(_) => REGEX_HINT.to_owned(),
+            };
+            report
+                .error("bad-path", text.place, why.to_string())
+                .hint(hint);
             None
         }
     }
@@ -63,12 +75,16 @@ fn read_method(written: &At<String>, report: &mut Report) -> Option<Method> {
     let upper = written.to_ascii_uppercase();
     let Ok(method) = Method::from_bytes(written.as_bytes()) else {
         let message = format!("`{}` is not a method", written.value);
-        report.error("bad-method", written.place, message).hint("for example `GET`");
+        report
+            .error("bad-method", written.place, message)
+            .hint("for example `GET`");
         return None;
     };
     if written.value != upper {
         let message = format!("methods are written in capitals, so `{method}` matches no request");
-        report.error("bad-method", written.place, message).hint(format!("write `{upper}`"));
+        report
+            .error("bad-method", written.place, message)
+            .hint(format!("write `{upper}`"));
         return None;
     }
     Some(method)
@@ -92,7 +108,10 @@ fn conditions<N: Eq + std::hash::Hash + Clone>(
         if names.insert(name.clone()) {
             found.push(Condition { name, value });
         } else {
-            let message = format!("the {what} `{}` has two conditions in one match", one.name.value);
+            let message = format!(
+                "the {what} `{}` has two conditions in one match",
+                one.name.value
+            );
             report
                 .error("duplicate-condition", one.name.place, message)
                 .hint("for alternatives write two matches; for both at once a `regex`");
@@ -121,7 +140,7 @@ fn text_match(
             Err(why) => {
                 report
                     .error("bad-regex", regex.place, why.to_string())
-                    .hint("the syntax is that of the Rust crate `regex`; no look-around");
+                    .hint(REGEX_HINT);
                 None
             }
         },
@@ -134,14 +153,20 @@ fn text_match(
             None
         }
         (None, None, None, None) => {
-            let message = format!("the condition on the {what} `{}` asks for nothing", name.value);
+            let message = format!(
+                "the condition on the {what} `{}` asks for nothing",
+                name.value
+            );
             report
                 .error("bad-condition", written.place, message)
                 .hint("add one of `exact`, `prefix`, `regex` and `present: true`");
             None
         }
         _ => {
-            let message = format!("the condition on the {what} `{}` asks for two things", name.value);
+            let message = format!(
+                "the condition on the {what} `{}` asks for two things",
+                name.value
+            );
             report
                 .error("bad-condition", written.place, message)
                 .hint("keep one of `exact`, `prefix`, `regex` and `present`");
@@ -174,7 +199,9 @@ fn value_name(
         return Some(written.value.as_str().into());
     }
     let message = format!("`{}` is not the name of a {what}", written.value);
-    report.error("bad-name", written.place, message);
+    report
+        .error("bad-name", written.place, message)
+        .hint("letters, digits and `-`, as in `canary`");
     None
 }
 

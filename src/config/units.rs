@@ -9,6 +9,8 @@ use super::schema::At;
 /// Longest duration that can be written: a year.
 const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
+const DURATION_HINT: &str = "for example `500ms`, `15s` or `1m30s`";
+
 /// Reads `500ms`, `15s`, `1m30s`, `2h`.
 ///
 /// # Errors
@@ -21,9 +23,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(letters);
         total = part(text, number, unit)
             .and_then(|part| total.checked_add(part).ok_or_else(|| too_long(text)))?;
@@ -42,8 +48,7 @@ fn too_long(text: &str) -> String {
 fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
     if number.is_empty() {
         return Err(format!(
-            "`{text}` is not a duration; write whole numbers with units, as in `500ms`, `15s` or \
-             `1m30s`"
+            "`{text}` is not a duration: whole numbers, each followed by its unit"
         ));
     }
     let milliseconds = match unit {
@@ -51,9 +56,14 @@ fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "" if text == number => {
+            return Err(format!(
+                "`{text}` lacks a unit; write `{number}s` for seconds"
+            ));
+        }
         "" => {
             return Err(format!(
-                "`{text}` lacks a unit; write `{number}s` for seconds (units: ms, s, m, h)"
+                "`{text}` is not a duration: whole numbers, each followed by its unit"
             ));
         }
         other => {
@@ -63,7 +73,9 @@ fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
         }
     };
     let number: u64 = number.parse().map_err(|_| too_long(text))?;
-    let all = number.checked_mul(milliseconds).ok_or_else(|| too_long(text))?;
+    let all = number
+        .checked_mul(milliseconds)
+        .ok_or_else(|| too_long(text))?;
     Ok(Duration::from_millis(all))
 }
 
@@ -77,7 +89,9 @@ pub(super) fn duration(
         return default;
     };
     parse_duration(&written.value).unwrap_or_else(|why| {
-        report.error("bad-duration", written.place, why);
+        report
+            .error("bad-duration", written.place, why)
+            .hint(DURATION_HINT);
         default
     })
 }
@@ -90,7 +104,13 @@ pub(super) fn positive_duration(
 ) -> Duration {
     match (duration(written, default, report), written) {
         (Duration::ZERO, Some(written)) => {
-            report.error("bad-duration", written.place, "this must be longer than zero");
+            report
+                .error(
+                    "bad-duration",
+                    written.place,
+                    "this must be longer than zero",
+                )
+                .hint(DURATION_HINT);
             default
         }
         (duration, _) => duration,
@@ -132,7 +152,9 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return wrong(
             "the IP address is missing".to_owned(),
-            format!("write `0.0.0.0:{text}` for all addresses, `127.0.0.1:{text}` for this machine"),
+            format!(
+                "write `0.0.0.0:{text}` for all addresses, `127.0.0.1:{text}` for this machine"
+            ),
         );
     }
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -151,7 +173,9 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
         "localhost" => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
         "" => wrong(
             "the IP address is missing".to_owned(),
-            format!("write `0.0.0.0:{port}` for all addresses, `127.0.0.1:{port}` for this machine"),
+            format!(
+                "write `0.0.0.0:{port}` for all addresses, `127.0.0.1:{port}` for this machine"
+            ),
         ),
         name => wrong(
             format!("`{name}` is not an IP address, and names are not looked up yet"),
@@ -165,7 +189,9 @@ pub(super) fn address(written: &At<String>, report: &mut Report) -> Option<Socke
     match parse_address(&written.value) {
         Ok(address) => Some(address),
         Err(AddressError { message, hint }) => {
-            report.error("bad-address", written.place, message).hint(hint);
+            report
+                .error("bad-address", written.place, message)
+                .hint(hint);
             None
         }
     }
@@ -203,10 +229,10 @@ mod tests {
         for (text, why) in [
             ("", "missing"),
             ("15", "write `15s`"),
-            ("1.5s", "lacks a unit"),
+            ("1.5s", "not a duration"),
             ("-1s", "not a duration"),
             ("s", "not a duration"),
-            ("5 s", "lacks a unit"),
+            ("5 s", "not a duration"),
             ("5min", "`min` is not a unit"),
             ("8761h", "too long"),
             ("99999999999999999999s", "too long"),
@@ -224,7 +250,10 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("localhost:80", "127.0.0.1:80"),
         ] {
-            assert_eq!(parse_address(text).map(|a| a.to_string()), Ok(address.to_owned()));
+            assert_eq!(
+                parse_address(text).map(|a| a.to_string()),
+                Ok(address.to_owned())
+            );
         }
         for (text, message, hint) in [
             ("http://127.0.0.1:80/x", "no scheme", "`127.0.0.1:80`"),
@@ -247,9 +276,8 @@ mod tests {
 
     #[test]
     fn a_wildcard_address_overlaps_loopback_of_its_family() {
-        let overlap = |a: &str, b: &str| {
-            overlaps(a.parse().expect("address"), b.parse().expect("address"))
-        };
+        let overlap =
+            |a: &str, b: &str| overlaps(a.parse().expect("address"), b.parse().expect("address"));
         assert!(overlap("0.0.0.0:80", "127.0.0.1:80"));
         assert!(overlap("127.0.0.1:80", "0.0.0.0:80"));
         assert!(overlap("[::]:80", "[::1]:80"));
