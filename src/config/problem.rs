@@ -103,7 +103,7 @@ impl Diagnostic for Problem {
         self.hint.as_ref().map(|hint| Box::new(hint) as Box<_>)
     }
 
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
         Some(&*self.source)
     }
 

@@ -264,6 +264,9 @@ fn read_weight(written: &At<Number>, report: &mut Report) -> Option<Weight> {
             format!("a weight cannot be negative, as {number} is"),
             "0 sends nothing to this backend",
         ),
+        Number::Fraction(number) if number.fract() == 0.0 => {
+            wrong(format!("a weight is at most {}", Weight::MAX), SHARES)
+        }
         Number::Fraction(number) => {
             wrong(format!("a weight is a whole number, not {number}"), SHARES)
         }

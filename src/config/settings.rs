@@ -252,3 +252,49 @@ fn allowed_origin(origin: &At<String>, report: &mut Report) -> Option<String> {
         .hint("write scheme, host and port, no path, as in `https://ops.example.com:8443`");
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Base;
+
+    fn settings(text: &str) -> Settings {
+        let head =
+            "apiVersion: pointsman.dev/v1\nlisteners: [{name: web, address: \"[::1]:80\"}]\n";
+        let base = Base::parse("test.yaml", &format!("{head}{text}"));
+        base.unwrap_or_else(|problems| panic!("{problems}"))
+            .settings()
+            .clone()
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let seconds = Duration::from_secs;
+        let found = settings("routes: []\n");
+        let control = found.control.expect("on by default");
+        assert_eq!(control.address.to_string(), "127.0.0.1:7070");
+        assert!(control.allowed_hosts.is_empty() && control.allowed_origins.is_empty());
+        assert_eq!(
+            (found.drain.delay, found.drain.timeout),
+            (seconds(5), seconds(25))
+        );
+        assert_eq!(
+            (found.client_idle, found.access_log),
+            (seconds(75), AccessLog::Errors)
+        );
+    }
+
+    #[test]
+    fn hosts_and_origins_are_kept_as_browsers_send_them() {
+        let control = settings(
+            "control: {allowedHosts: [Ops.Example.com], allowedOrigins: [\"HTTPS://Ops.example.com:443\", \
+             \"http://a.example:8080\"]}",
+        );
+        let control = control.control.expect("on");
+        assert_eq!(control.allowed_hosts, ["ops.example.com"]);
+        assert_eq!(
+            control.allowed_origins,
+            ["https://ops.example.com", "http://a.example:8080"]
+        );
+    }
+}

@@ -201,23 +201,18 @@ fn sorted(conditions: &Conditions) -> Vec<(u8, &str, &TextMatch)> {
 
 /// Whether everything that meets `narrow` meets `wide`; both have the same names.
 fn covers(wide: &Conditions, narrow: &Conditions) -> bool {
-    let pairs = sorted(wide).into_iter().zip(sorted(narrow));
-    pairs
-        .into_iter()
-        .all(|((_, _, wide), (_, _, narrow))| match (wide, narrow) {
-            (TextMatch::Present, _) => true,
-            (TextMatch::Exact(a), TextMatch::Exact(b)) => a == b,
-            (TextMatch::Prefix(a), TextMatch::Exact(b) | TextMatch::Prefix(b)) => {
-                b.starts_with(&**a)
-            }
-            (TextMatch::Regex(a), TextMatch::Exact(b)) => a.is_match(b),
-            (TextMatch::Regex(a), TextMatch::Regex(b)) => a.as_str() == b.as_str(),
-            (
-                TextMatch::Exact(_) | TextMatch::Prefix(_) | TextMatch::Regex(_),
-                TextMatch::Exact(_)
-                | TextMatch::Prefix(_)
-                | TextMatch::Regex(_)
-                | TextMatch::Present,
-            ) => false,
-        })
+    let mut pairs = sorted(wide).into_iter().zip(sorted(narrow));
+    pairs.all(|((_, _, wide), (_, _, narrow))| match wide {
+        TextMatch::Present => true,
+        TextMatch::Exact(a) => matches!(narrow, TextMatch::Exact(b) if a == b),
+        TextMatch::Prefix(a) => {
+            matches!(narrow, TextMatch::Exact(b) | TextMatch::Prefix(b) if b.starts_with(&**a))
+        }
+        // Whether one expression takes all that another takes is not decided here.
+        TextMatch::Regex(a) => match narrow {
+            TextMatch::Exact(b) => a.is_match(b),
+            TextMatch::Regex(b) => a.as_str() == b.as_str(),
+            TextMatch::Prefix(_) | TextMatch::Present => false,
+        },
+    })
 }

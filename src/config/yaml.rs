@@ -57,8 +57,6 @@ fn options() -> Options {
         strict_booleans: true,
         with_snippet: false,
         emit_comments: false,
-        // Judged later, where there are better words for it.
-        reject_non_finite_typeless_float: false,
     }
 }
 
@@ -156,6 +154,24 @@ fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report)
                 other => other,
             };
             let message = format!("expected {expected}");
+            report.error("wrong-type", place, message).hint(TYPE_HINT);
+        }
+        Error::NullIntoString { .. } => {
+            report
+                .error("wrong-type", place, "there is nothing behind this key")
+                .hint("write its value, or leave the key out");
+        }
+        Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            report
+                .error(
+                    "conflict",
+                    place,
+                    "only one of the choices can be given here",
+                )
+                .hint("remove this one or the one before it");
+        }
+        Error::NonFiniteFloat { value, .. } => {
+            let message = format!("`{value}` is not a number that could be meant here");
             report.error("wrong-type", place, message).hint(TYPE_HINT);
         }
         _ => {
