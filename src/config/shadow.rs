@@ -34,10 +34,13 @@ struct Stand<'a> {
     one: Option<&'a Match>,
 }
 
+/// Kind and text of each value, in the order of the names.
+type Values<'a> = Vec<(u8, &'a str)>;
+
 #[derive(Default)]
 struct Bucket<'a> {
     /// By the values of all conditions.
-    equal: HashMap<Vec<(u8, &'a str)>, Stand<'a>>,
+    equal: HashMap<Values<'a>, Stand<'a>>,
     wide: Vec<Stand<'a>>,
 }
 
@@ -89,7 +92,7 @@ impl<'a> Bucket<'a> {
         self.file_values(values, stand)
     }
 
-    fn file_values(&mut self, values: Vec<(u8, &'a str)>, stand: Stand<'a>) -> Option<Stand<'a>> {
+    fn file_values(&mut self, values: Values<'a>, stand: Stand<'a>) -> Option<Stand<'a>> {
         let before = self.equal.get(&values).copied();
         if before.is_none() {
             self.equal.insert(values, stand);
@@ -109,7 +112,10 @@ fn shadowed(
         return;
     };
     let place = |rule: &Compiled, position: usize| {
-        rule.places.get(position).or(rule.places.first()).copied()
+        rule.places
+            .get(position)
+            .or_else(|| rule.places.first())
+            .copied()
     };
     let (Some(here), Some(there)) = (place(loser, second.position), place(winner, first.position))
     else {
@@ -171,7 +177,7 @@ const REGEX: u8 = 2;
 const PRESENT: u8 = 3;
 
 /// The values of all conditions, in the order of their names.
-fn values(conditions: &Conditions) -> Vec<(u8, &str)> {
+fn values(conditions: &Conditions) -> Values<'_> {
     sorted(conditions)
         .into_iter()
         .map(|(_, _, value)| match value {

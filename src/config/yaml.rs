@@ -60,6 +60,10 @@ fn options() -> Options {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser has some fifty errors; most are told in its own words"
+)]
 fn explain(error: &Error, text: &str, report: &mut Report) {
     let place = error.location().unwrap_or(Location::UNKNOWN);
     match error {
@@ -111,6 +115,7 @@ fn explain(error: &Error, text: &str, report: &mut Report) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "as above")]
 fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report) {
     let line = usize::try_from(place.line()).unwrap_or(0);
     // Where a tab is, the parser stumbles in its line or at the end of the line before.
