@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Base, schema_json};
+use crate::model::Overrides;
 
 const GOLDEN: &str = "tests/golden/config";
 const SHIPPED: &str = "config";
@@ -173,30 +174,33 @@ fn note_fields(
     }
 }
 
-#[test]
-fn ten_thousand_routes_compile_and_a_duplicate_among_them_is_found() {
-    let mut text = String::from(
-        "apiVersion: pointsman.dev/v1\nlisteners: [{name: web, address: \"0.0.0.0:8080\"}]\n\
-         backends:\n  - {name: a, endpoints: [\"127.0.0.1:1\"]}\n  - {name: b, endpoints: []}\n\
-         routes:\n",
-    );
-    for number in 0..10_000 {
-        text.push_str(&format!(
+fn many_routes(count: usize) -> String {
+    let head = "apiVersion: pointsman.dev/v1\nlisteners: [{name: web, address: \"0.0.0.0:8080\"}]\n\
+                backends:\n  - {name: a, endpoints: [\"127.0.0.1:1\"]}\n  - {name: b, endpoints: []}\n\
+                routes:\n";
+    let route = |number: usize| {
+        format!(
             "  - name: route-{number}\n    hosts: [h{number}.example.com]\n    rules:\n      - \
-             name: all\n        matches: [{{path: {{prefix: /}}}}]\n        split: [{{backend: a, \
-             weight: 9}}, {{backend: b}}]\n"
-        ));
-    }
-    let base = Base::parse("many.yaml", &text).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(base.blueprint(&Default::default()).rules.len(), 10_000);
-    text.push_str(
-        "  - {name: twice, hosts: [h5000.example.com], rules: [{split: [{backend: a}]}]}\n",
-    );
-    let problems = Base::parse("many.yaml", &text).expect_err("shadowed");
-    assert_eq!(
-        problems.iter().map(|p| p.code).collect::<Vec<_>>(),
-        ["shadowed"]
-    );
+             matches: [{{path: {{prefix: /}}}}]\n        split: [{{backend: a, weight: 9}}, \
+             {{backend: b}}]\n"
+        )
+    };
+    head.to_owned() + &(0..count).map(route).collect::<String>()
+}
+
+#[test]
+fn ten_thousand_routes_compile() {
+    let base = Base::parse("many.yaml", &many_routes(10_000));
+    let base = base.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(base.blueprint(&Overrides::new()).rules.len(), 10_000);
+}
+
+#[test]
+fn a_duplicate_among_a_thousand_routes_is_found() {
+    let last = "  - {name: twice, hosts: [h500.example.com], rules: [{split: [{backend: a}]}]}\n";
+    let problems = Base::parse("many.yaml", &(many_routes(1_000) + last)).expect_err("shadowed");
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["shadowed"]);
 }
 
 #[test]
@@ -240,7 +244,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         match Base::parse("mutated.yaml", &text) {
             Ok(base) => {
-                let rules = base.blueprint(&Default::default()).rules;
+                let rules = base.blueprint(&Overrides::new()).rules;
                 prop_assert!(!base.settings().listeners.is_empty() && rules.len() < 10);
             }
             Err(problems) => prop_assert!(!problems.render(false).is_empty()),
