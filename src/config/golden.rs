@@ -6,12 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Base, schema_json};
 use crate::model::Overrides;
+use crate::routing::PathEdit;
+use crate::upstream::Target;
 
 const GOLDEN: &str = "tests/golden/config";
 const SHIPPED: &str = "config";
@@ -172,6 +175,61 @@ fn note_fields(
             note_fields(root, schema, inner, name, written);
         }
     }
+}
+
+#[test]
+fn the_reference_means_what_it_says() {
+    let base = Base::parse(
+        "reference.yaml",
+        include_str!("../../config/reference.yaml"),
+    );
+    let base = base.unwrap_or_else(|problems| panic!("{problems}"));
+    let blueprint = base.blueprint(&Overrides::new());
+    let [insiders, moved, legacy, everyone] = blueprint.rules.as_slice() else {
+        panic!("four rules");
+    };
+    let words = &insiders.matches[0];
+    for part in [
+        "/api",
+        "method = GET",
+        "header x-canary = insider",
+        "header user-agent starts with Mozilla/",
+        "(de|en).*",
+        "header authorization present",
+        "query version = 2",
+        "cookie group ~",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let redirect = moved.filters.redirect.as_ref().expect("redirect");
+    assert_eq!(redirect.scheme.as_deref(), Some("https"));
+    assert_eq!(redirect.host.as_deref(), Some("www.example.com"));
+    assert_eq!((redirect.port, redirect.status.as_u16()), (Some(8443), 308));
+    assert_eq!(redirect.path, Some(PathEdit::Prefix("/new".into())));
+    assert!(moved.split.entries().is_empty());
+    let rewrite = legacy.filters.rewrite.as_ref().expect("rewrite");
+    assert_eq!(rewrite.path, Some(PathEdit::Full("/index.html".into())));
+    assert_eq!(rewrite.host.as_ref().expect("host"), "legacy.internal");
+    let split: Vec<(&str, u32, usize)> = everyone
+        .split
+        .entries()
+        .iter()
+        .map(|(choice, weight)| {
+            (
+                choice.backend.as_str(),
+                weight.get(),
+                choice.request.set.len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        split,
+        [("primary", 95, 0), ("canary", 5, 1), ("next", 0, 0)]
+    );
+    assert_eq!(everyone.timeouts.request, Some(Duration::from_secs(15)));
+    let target = |name: &str| &blueprint.backends.get(name).expect(name).target;
+    assert!(matches!(target("next"), Target::Invalid(why) if why.contains("does not exist")));
+    assert!(matches!(target("canary"), Target::Endpoints(list) if list.len() == 2));
 }
 
 fn many_routes(count: usize) -> String {
