@@ -192,16 +192,16 @@ fn idle_connections(written: Option<&At<Number>>, report: &mut Report) -> usize 
     let Some(written) = written else {
         return IDLE_CONNECTIONS;
     };
-    match written.value {
-        Number::Natural(number) if number <= IDLE_CONNECTIONS_MAX => {
-            usize::try_from(number).unwrap_or(IDLE_CONNECTIONS)
-        }
-        _ => {
-            let message = format!("`maxIdle` is a whole number from 0 to {IDLE_CONNECTIONS_MAX}");
-            report
-                .error("bad-number", written.place, message)
-                .hint("0 keeps no connection open between requests");
-            IDLE_CONNECTIONS
-        }
+    let number = written
+        .natural()
+        .filter(|number| *number <= IDLE_CONNECTIONS_MAX);
+    if number.is_none() {
+        let message = format!("`maxIdle` is a whole number from 0 to {IDLE_CONNECTIONS_MAX}");
+        report
+            .error("bad-number", written.place, message)
+            .hint("0 keeps no connection open between requests");
     }
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or(IDLE_CONNECTIONS)
 }

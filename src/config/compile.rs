@@ -39,7 +39,7 @@ impl Base {
         };
         let settings = settings::compile(&document, &mut report);
         let mut backends = backends::compile(&document, &settings.listeners, &mut report);
-        let rules = routes::compile(document.routes.as_ref(), &mut backends, &mut report);
+        let rules = routes::compile(&document, &mut backends, &mut report);
         backends.warn_unused(&mut report);
         shadow::check(&rules, &mut report);
         if report.has_errors() {
@@ -165,5 +165,114 @@ impl fmt::Display for Orphan {
                 self.rule
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RouteName, RuleName};
+
+    const CANARY: &str = include_str!("../../config/canary.yaml");
+
+    fn base(text: &str) -> Base {
+        Base::parse("test.yaml", text).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn id(route: &str, rule: &str) -> RuleId {
+        RuleId {
+            route: RouteName::parse(route).expect("name"),
+            rule: RuleName::parse(rule).expect("name"),
+        }
+    }
+
+    fn weights(pairs: &[(&str, u64)]) -> Weights {
+        let pair = |(name, weight): &(&str, u64)| {
+            let name = BackendName::parse(name).expect("name");
+            (name, Weight::new(*weight).expect("weight"))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn shares(rule: &Rule) -> Vec<u32> {
+        let entries = rule.split.entries().iter();
+        entries.map(|(_, weight)| weight.get()).collect()
+    }
+
+    #[test]
+    fn an_override_rebuilds_its_rule_and_nothing_else() {
+        let base = base(include_str!("../../config/blue-green.yaml"));
+        let plain = base.blueprint(&Overrides::new());
+        let everyone = id("podinfo", "everyone");
+        let overrides = Overrides::from([(everyone, weights(&[("blue", 3), ("green", 7)]))]);
+        let moved = base.blueprint(&overrides);
+        assert!(Arc::ptr_eq(&plain.router, &moved.router));
+        assert!(Arc::ptr_eq(&plain.backends, &moved.backends));
+        assert!(Arc::ptr_eq(&plain.rules[0], &moved.rules[0]), "preview");
+        assert_eq!(shares(&plain.rules[1]), [1, 0]);
+        assert_eq!(shares(&moved.rules[1]), [3, 7]);
+        assert_eq!(Rule::clone(&plain.rules[1]).filters, moved.rules[1].filters);
+        assert!(base.orphans(&overrides).is_empty());
+    }
+
+    #[test]
+    fn a_backend_that_the_override_does_not_name_gets_nothing() {
+        let base = base(CANARY);
+        let overrides = Overrides::from([(id("podinfo", "everyone"), weights(&[("primary", 1)]))]);
+        assert_eq!(shares(&base.blueprint(&overrides).rules[0]), [1, 0]);
+    }
+
+    #[test]
+    fn what_the_base_does_not_have_is_an_orphan_and_changes_nothing() {
+        let base = base(CANARY);
+        let overrides = Overrides::from([
+            (
+                id("podinfo", "everyone"),
+                weights(&[("primary", 1), ("next", 1)]),
+            ),
+            (id("podinfo", "gone"), weights(&[("primary", 1)])),
+        ]);
+        assert_eq!(shares(&base.blueprint(&overrides).rules[0]), [1, 0]);
+        let said: Vec<String> = base
+            .orphans(&overrides)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "live weights of the rule podinfo/everyone name the backend next, which is not in \
+                 its split",
+                "live weights are set for the rule podinfo/gone, which is gone",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_document_is_what_was_written() {
+        let text = CANARY.replace("routes:", "accessLog: off\nroutes:");
+        let document = base(&text).document();
+        assert_eq!(document["accessLog"], "off");
+        assert_eq!(document["routes"][0]["rules"][0]["split"][1]["weight"], 5);
+        assert_eq!(document["control"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_file_may_be_json_and_may_share_parts_by_anchors() {
+        let base = base(
+            r#"{"apiVersion": "pointsman.dev/v1", "control": {"address": "none"},
+               "listeners": [{"name": "web", "address": "127.0.0.1:0"}],
+               "routes": [{"name": "a", "hosts": ["a.example"], "rules": &r [{"split": [{"backend": "b"}]}]},
+                          {"name": "b", "hosts": ["b.example"], "rules": *r}],
+               "backends": [{"name": "b", "endpoints": []}]}"#,
+        );
+        let blueprint = base.blueprint(&Overrides::new());
+        let ids: Vec<String> = blueprint
+            .rules
+            .iter()
+            .map(|rule| rule.id.to_string())
+            .collect();
+        assert_eq!(ids, ["a/default", "b/default"]);
+        assert_eq!(base.settings().control, None);
     }
 }

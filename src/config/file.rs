@@ -28,11 +28,15 @@ fn read(path: &Path, name: &str) -> Result<String, Problems> {
     let outcome =
         File::open(path).and_then(|file| file.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes));
     if let Err(error) = outcome {
-        let hint = match error.kind() {
-            ErrorKind::NotFound => "check the path; config/minimal.yaml is a file to start from",
-            ErrorKind::PermissionDenied => "let the user that runs Pointsman read it",
-            ErrorKind::IsADirectory => "name the file, not its directory",
-            _ => "nothing was changed; mend the file or its disk and try again",
+        let kind = error.kind();
+        let hint = if kind == ErrorKind::NotFound {
+            "check the path; config/minimal.yaml is a file to start from"
+        } else if kind == ErrorKind::PermissionDenied {
+            "let the user that runs Pointsman read it"
+        } else if kind == ErrorKind::IsADirectory {
+            "name the file, not its directory"
+        } else {
+            "nothing was changed; mend the file or its disk and try again"
         };
         return wrong("unreadable", format!("cannot read {name}: {error}"), hint);
     }

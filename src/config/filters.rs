@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use serde_saphyr::Location;
 
 use super::matches::header_name;
+use super::names::bad_host;
 use super::problem::Report;
 use super::schema::{self, At, Number, Pairs};
 use crate::routing::{Filters, HeaderEdits, HostPattern, Match, PathEdit, PathMatch};
@@ -156,33 +157,13 @@ fn redirect(written: &At<schema::Redirect>, matches: &[Match], report: &mut Repo
     let hostname = hostname
         .as_ref()
         .and_then(|name| precise_host(name, report));
-    let port = port.as_ref().and_then(|port| match port.value {
-        Number::Natural(number @ 1..=65_535) => u16::try_from(number).ok(),
-        _ => {
-            report.error(
-                "bad-number",
-                port.place,
-                "a port is a number from 1 to 65535",
-            );
-            None
-        }
-    });
     let path = path
         .as_ref()
         .and_then(|path| path_edit(path, matches, report));
-    let status = status.as_ref().and_then(|status| match status.value {
-        Number::Natural(301) => Some(StatusCode::MOVED_PERMANENTLY),
-        Number::Natural(302) => Some(StatusCode::FOUND),
-        Number::Natural(303) => Some(StatusCode::SEE_OTHER),
-        Number::Natural(307) => Some(StatusCode::TEMPORARY_REDIRECT),
-        Number::Natural(308) => Some(StatusCode::PERMANENT_REDIRECT),
-        _ => {
-            report
-                .error("bad-number", status.place, "this status is no redirect")
-                .hint("301, 302, 303, 307 or 308");
-            None
-        }
-    });
+    let port = port.as_ref().and_then(|port| read_port(port, report));
+    let status = status
+        .as_ref()
+        .and_then(|status| read_status(status, report));
     Redirect {
         scheme,
         host: hostname,
@@ -190,6 +171,40 @@ fn redirect(written: &At<schema::Redirect>, matches: &[Match], report: &mut Repo
         path,
         status: status.unwrap_or(StatusCode::FOUND),
     }
+}
+
+fn read_port(written: &At<Number>, report: &mut Report) -> Option<u16> {
+    let number = written
+        .natural()
+        .and_then(|number| u16::try_from(number).ok());
+    let port = number.filter(|port| *port > 0);
+    if port.is_none() {
+        report
+            .error(
+                "bad-number",
+                written.place,
+                "a port is a number from 1 to 65535",
+            )
+            .hint("leave it out to keep the port that the client used");
+    }
+    port
+}
+
+fn read_status(written: &At<Number>, report: &mut Report) -> Option<StatusCode> {
+    let status = written.natural().and_then(|number| match number {
+        301 => Some(StatusCode::MOVED_PERMANENTLY),
+        302 => Some(StatusCode::FOUND),
+        303 => Some(StatusCode::SEE_OTHER),
+        307 => Some(StatusCode::TEMPORARY_REDIRECT),
+        308 => Some(StatusCode::PERMANENT_REDIRECT),
+        _ => None,
+    });
+    if status.is_none() {
+        report
+            .error("bad-number", written.place, "this status is no redirect")
+            .hint("301, 302, 303, 307 or 308");
+    }
+    status
 }
 
 fn rewrite(written: &At<schema::Rewrite>, matches: &[Match], report: &mut Report) -> Rewrite {
@@ -230,7 +245,7 @@ fn precise_host(written: &At<String>, report: &mut Report) -> Option<Box<str>> {
             None
         }
         Err(why) => {
-            report.error("bad-host", written.place, why.to_string());
+            bad_host(written, &why, report);
             None
         }
     }

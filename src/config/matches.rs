@@ -7,7 +7,9 @@ use http::header::HeaderName;
 
 use super::problem::Report;
 use super::schema::{self, At};
-use crate::routing::{Condition, Conditions, Match, PathMatch, TextMatch};
+use crate::routing::{Condition, Conditions, Match, PathError, PathMatch, TextMatch};
+
+const REGEX_HINT: &str = "the syntax is that of the Rust crate `regex`: no look-around";
 
 /// Compiles one match; `None` when something in it is wrong, which is in the report then.
 pub(super) fn compile(written: &At<schema::Match>, report: &mut Report) -> Option<Match> {
@@ -55,14 +57,15 @@ fn path_match(written: &At<schema::PathMatch>, report: &mut Report) -> Option<Pa
     match parsed {
         Ok(path) => Some(path),
         Err(why) => {
-            let starts_wrong = !text.starts_with('/');
-            let literal = !matches!(written.value, schema::PathMatch::Regex(_));
-            let problem = report.error("bad-path", text.place, why.to_string());
-            if literal && starts_wrong {
-                problem.hint(format!("write `/{}`", text.value));
-            } else if !literal {
-                problem.hint("the syntax is that of the Rust crate `regex`; no look-around");
-            }
+            let hint = match &why {
+                PathError::NoSlash => format!("write `/{}`", text.value),
+                PathError::Query => "use `query: [{name: …, exact: …}]`".to_owned(),
+                PathError::NotNormal(normal) => format!("write `{normal}`"),
+                PathError::Regex(_) => REGEX_HINT.to_owned(),
+            };
+            report
+                .error("bad-path", text.place, why.to_string())
+                .hint(hint);
             None
         }
     }
@@ -137,7 +140,7 @@ fn text_match(
             Err(why) => {
                 report
                     .error("bad-regex", regex.place, why.to_string())
-                    .hint("the syntax is that of the Rust crate `regex`; no look-around");
+                    .hint(REGEX_HINT);
                 None
             }
         },
@@ -196,7 +199,9 @@ fn value_name(
         return Some(written.value.as_str().into());
     }
     let message = format!("`{}` is not the name of a {what}", written.value);
-    report.error("bad-name", written.place, message);
+    report
+        .error("bad-name", written.place, message)
+        .hint("letters, digits and `-`, as in `canary`");
     None
 }
 

@@ -26,7 +26,7 @@ mod yaml;
 mod golden;
 
 pub(crate) use compile::{Base, Orphan};
-pub(crate) use problem::{Problem, Problems, Severity};
+pub(crate) use problem::{Problem, Problems, Severity, render};
 pub(crate) use schema::schema_json;
 pub(crate) use settings::{AccessLog, Control, Drain, Listener, Settings};
 pub(crate) use units::parse_duration;

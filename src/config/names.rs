@@ -6,7 +6,8 @@ use serde_saphyr::Location;
 
 use super::problem::Report;
 use super::schema::At;
-use crate::model::NameError;
+use crate::model::{NameError, RouteName};
+use crate::routing::{HostError, HostPattern};
 
 /// How alike two words must be (Jaro-Winkler, 1.0 is equal) for one to be taken for the other.
 const ALIKE: f64 = 0.8;
@@ -47,18 +48,31 @@ pub(super) fn read<T>(
     match parse(&name.value) {
         Ok(parsed) => Some(parsed),
         Err(why) => {
-            let problem = report.error("bad-name", name.place, why.to_string());
             let lower = name.value.to_lowercase().replace(['_', ' ', '/'], "-");
-            if parse_would_like(&lower) {
-                problem.hint(format!("for example `{lower}`"));
-            }
+            let trimmed = lower.trim_matches(['-', '.']);
+            let hint = match RouteName::parse(trimmed) {
+                Ok(name) => format!("for example `{name}`"),
+                Err(_) => "for example `podinfo-canary`".to_owned(),
+            };
+            report
+                .error("bad-name", name.place, why.to_string())
+                .hint(hint);
             None
         }
     }
 }
 
-fn parse_would_like(name: &str) -> bool {
-    crate::model::RouteName::parse(name).is_ok()
+/// Reports a text that is no host, with the host it may hold.
+pub(super) fn bad_host(written: &At<String>, why: &HostError, report: &mut Report) {
+    let bare = written.rsplit("://").next().unwrap_or(written);
+    let bare = bare.split(['/', ':']).next().unwrap_or(bare);
+    let hint = match HostPattern::parse(bare) {
+        Ok(host) => format!("write `{host}`"),
+        Err(_) => "for example `example.com`".to_owned(),
+    };
+    report
+        .error("bad-host", written.place, why.to_string())
+        .hint(hint);
 }
 
 /// Remembers names that must be unique, and where each was first given.

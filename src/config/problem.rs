@@ -7,7 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
+use miette::{MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use serde_saphyr::Location;
 
 /// Most problems shown at once; the rest is counted.
@@ -102,8 +103,8 @@ impl Diagnostic for Problem {
         self.hint.as_ref().map(|hint| Box::new(hint) as Box<_>)
     }
 
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.source.named)
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&*self.source)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -147,7 +148,7 @@ pub(crate) fn render(problems: &[Problem], color: bool) -> String {
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
         .with_links(false)
-        .with_context_lines(0);
+        .with_context_lines(1);
     let mut text = String::new();
     for problem in problems.iter().take(RENDERED_MAX) {
         // Writing to a String cannot fail; if miette does, the plain sentence is still there.
@@ -162,10 +163,8 @@ pub(crate) fn render(problems: &[Problem], color: bool) -> String {
     }
     text.push_str(&summary(problems));
     // Lines of a terminal text end where their last character is.
-    text.lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines = text.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
 }
 
 /// `2 errors and 1 warning in canary.yaml`
@@ -199,7 +198,10 @@ impl std::error::Error for Problems {}
 
 /// The text that is judged.
 pub(super) struct Source {
-    named: NamedSource<String>,
+    name: Arc<str>,
+    text: String,
+    /// Where each line begins, so that showing a problem does not read the file from its start.
+    lines: Vec<usize>,
 }
 
 /// A place as bytes.
@@ -210,8 +212,17 @@ struct Spot {
 }
 
 impl Source {
+    fn new(name: &str, text: &str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            name: Arc::from(name),
+            text: text.to_owned(),
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
     pub(super) fn text(&self) -> &str {
-        self.named.inner()
+        &self.text
     }
 
     /// What to underline: the token at `place`, at most to the end of its line.
@@ -221,7 +232,7 @@ impl Source {
         let offset = match place.span().byte_offset() {
             Some(offset) => usize::try_from(offset).ok()?,
             None => {
-                let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+                let start = *self.lines.get(line)?;
                 let column = usize::try_from(place.column()).ok()?.saturating_sub(1);
                 let rest = text.get(start..).unwrap_or("");
                 start + rest.chars().take(column).map(char::len_utf8).sum::<usize>()
@@ -242,6 +253,41 @@ impl Source {
     }
 }
 
+impl SourceCode for Source {
+    /// The lines that `span` touches, whole when context is asked for. Lines around them are never
+    /// shown: with many problems they would hide more than they explain.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (from, to) = (span.offset(), span.offset() + span.len());
+        let line = self
+            .lines
+            .partition_point(|&start| start <= from)
+            .saturating_sub(1);
+        let start = self.lines.get(line).copied().unwrap_or(0);
+        let rest = self.text.get(to..).ok_or(MietteError::OutOfBounds)?;
+        let end = to + rest.find('\n').unwrap_or(rest.len());
+        let (from, to) = if lines_before == 0 {
+            (from, to)
+        } else {
+            (start, end)
+        };
+        let before = self.text.get(start..from).ok_or(MietteError::OutOfBounds)?;
+        let shown = self.text.get(from..to).ok_or(MietteError::OutOfBounds)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.to_string(),
+            shown.as_bytes(),
+            (from, to - from).into(),
+            line,
+            before.chars().count(),
+            1,
+        )))
+    }
+}
+
 /// A map or list has no extent of its own worth drawing: its first word stands for it.
 fn word_length(rest: &str) -> usize {
     let word = rest.find(|c: char| !(c.is_alphanumeric() || "-_./\"'".contains(c)));
@@ -258,9 +304,8 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(name: &str, text: &str) -> Self {
-        let named = NamedSource::new(name, text.to_owned());
         Self {
-            source: Arc::new(Source { named }),
+            source: Arc::new(Source::new(name, text)),
             file: Arc::from(name),
             problems: Vec::new(),
         }
@@ -326,6 +371,8 @@ impl Report {
     pub(super) fn into_list(self) -> Vec<Problem> {
         let mut list = self.problems;
         list.sort_by_key(|problem| (problem.line, problem.column));
+        // What is wrong behind an anchor is found again at each of its aliases.
+        list.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
         list
     }
 

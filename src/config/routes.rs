@@ -13,7 +13,7 @@ use super::schema::{self, At, Number};
 use super::units::duration;
 use super::{filters, matches};
 use crate::model::{BackendName, RouteName, RuleId, RuleName, Split, Weight, WeightError};
-use crate::routing::{Choice, Filters, HostPattern, Match, OnUnavailable, Rule, Timeouts};
+use crate::routing::{Choice, HostPattern, Match, OnUnavailable, Rule, Timeouts};
 
 /// Name of a route's only rule if it has none.
 const ONLY_RULE: &str = "default";
@@ -29,12 +29,13 @@ pub(super) struct Compiled {
 }
 
 pub(super) fn compile(
-    written: Option<&At<Vec<At<schema::Route>>>>,
+    document: &At<schema::Document>,
     backends: &mut Backends,
     report: &mut Report,
 ) -> Vec<Compiled> {
+    let written = document.routes.as_ref();
     if written.is_none_or(|routes| routes.is_empty()) {
-        let place = written.map_or(Location::UNKNOWN, |routes| routes.place);
+        let place = written.map_or(document.place, |routes| routes.place);
         report
             .warning(
                 "no-routes",
@@ -110,12 +111,7 @@ fn hosts(written: Option<&[At<String>]>, report: &mut Report) -> Vec<HostPattern
                 }
             }
             Err(why) => {
-                let bare = text.rsplit("://").next().unwrap_or(text);
-                let bare = bare.split(['/', ':']).next().unwrap_or(bare).to_owned();
-                let problem = report.error("bad-host", text.place, why.to_string());
-                if HostPattern::parse(&bare).is_ok() {
-                    problem.hint(format!("write `{bare}`"));
-                }
+                names::bad_host(text, &why, report);
             }
         }
     }
@@ -139,7 +135,7 @@ fn compile_rule(
         .filter_map(|one| matches::compile(one, report))
         .collect();
     let filters = filters::compile(written.filters.as_ref(), &found, report);
-    let split = rule_split(written, &filters, backends, report);
+    let split = rule_split(written, backends, report);
     let limit = written
         .timeouts
         .as_ref()
@@ -170,33 +166,54 @@ fn compile_rule(
 
 fn rule_split(
     written: &At<schema::Rule>,
-    filters: &Filters,
     backends: &mut Backends,
     report: &mut Report,
 ) -> Split<Choice> {
-    let redirect = written
-        .filters
-        .as_ref()
-        .and_then(|filters| filters.redirect.as_ref());
+    check_outcome(written, report);
     let list = written.split.as_ref();
-    match (list, redirect) {
+    let mut seen: HashMap<BackendName, Location> = HashMap::new();
+    let mut entries = Vec::new();
+    for written in list.into_iter().flat_map(|list| &list.value) {
+        let Some((choice, weight)) = split_entry(written, backends, report) else {
+            continue;
+        };
+        let place = written.backend.place;
+        if let Some(first) = seen.insert(choice.backend.clone(), place) {
+            let message = format!("the backend `{}` is in this split already", choice.backend);
+            report
+                .error("duplicate-backend", place, message)
+                .hint("keep one entry, with the sum of the weights")
+                .also(first, "the other one");
+        }
+        entries.push((choice, weight));
+    }
+    let split = Split::new(entries);
+    let judged = |list: &At<Vec<_>>| !list.is_empty() && list.len() == split.entries().len();
+    if let Some(list) = list.filter(|list| judged(list) && split.total() == 0) {
+        const CLOSED: &str = "every weight is 0: requests are answered 503 until one is raised";
+        report
+            .warning("closed-split", list.place, CLOSED)
+            .hint("give one backend a weight above 0");
+    }
+    split
+}
+
+/// A rule says where its requests go: by a split or by a redirect, not both.
+fn check_outcome(written: &At<schema::Rule>, report: &mut Report) {
+    const BOTH: &str = "a redirected request goes to no backend, so `split` has no effect";
+    const NONE: &str = "this rule says nothing about where its requests go";
+    let filters = written.filters.as_ref();
+    let redirect = filters.and_then(|filters| filters.redirect.as_ref());
+    match (&written.split, redirect) {
         (Some(list), Some(redirect)) => {
             report
-                .error(
-                    "conflict",
-                    list.place,
-                    "a redirected request goes to no backend, so `split` has no effect",
-                )
+                .error("conflict", list.place, BOTH)
                 .hint("keep one of `split` and `redirect`; both are possible in two rules")
                 .also(redirect.place, "the redirect");
         }
         (None, None) => {
             report
-                .error(
-                    "no-split",
-                    written.place,
-                    "this rule says nothing about where its requests go",
-                )
+                .error("no-split", written.place, NONE)
                 .hint("add `split: [{backend: …}]`, or the filter `redirect`");
         }
         (Some(list), None) if list.is_empty() => {
@@ -204,51 +221,28 @@ fn rule_split(
                 .error("no-split", list.place, "this split has no backends")
                 .hint("add `{backend: …}`; with weight 0 if it shall get nothing for now");
         }
-        _ => {}
+        (Some(_), None) | (None, Some(_)) => {}
     }
-    debug_assert_eq!(filters.redirect.is_some(), redirect.is_some());
-    let mut seen: HashMap<BackendName, Location> = HashMap::new();
-    let mut entries = Vec::new();
-    let mut judged = true;
-    for entry in list.into_iter().flat_map(|list| &list.value) {
-        let backend = backends.refer(&entry.backend, report);
-        let weight = match &entry.weight {
-            Some(weight) => read_weight(weight, report),
-            None => Some(Weight::ONE),
-        };
-        let request = filters::header_edits(entry.request_headers.as_ref(), report);
-        let response = filters::header_edits(entry.response_headers.as_ref(), report);
-        let (Some(backend), Some(weight)) = (backend, weight) else {
-            judged = false;
-            continue;
-        };
-        if let Some(first) = seen.insert(backend.clone(), entry.backend.place) {
-            let message = format!("the backend `{backend}` is in this split already");
-            report
-                .error("duplicate-backend", entry.backend.place, message)
-                .hint("keep one entry, with the sum of the weights")
-                .also(first, "the other one");
-        }
-        entries.push((
-            Choice {
-                backend,
-                request,
-                response,
-            },
-            weight,
-        ));
-    }
-    let split = Split::new(entries);
-    if let Some(list) = list.filter(|list| judged && !list.is_empty() && split.total() == 0) {
-        report
-            .warning(
-                "closed-split",
-                list.place,
-                "every weight is 0: requests are answered 503 until one is raised",
-            )
-            .hint("give one backend a weight above 0");
-    }
-    split
+}
+
+fn split_entry(
+    written: &At<schema::SplitEntry>,
+    backends: &mut Backends,
+    report: &mut Report,
+) -> Option<(Choice, Weight)> {
+    let backend = backends.refer(&written.backend, report);
+    let weight = match &written.weight {
+        Some(weight) => read_weight(weight, report),
+        None => Some(Weight::ONE),
+    };
+    let request = filters::header_edits(written.request_headers.as_ref(), report);
+    let response = filters::header_edits(written.response_headers.as_ref(), report);
+    let choice = Choice {
+        backend: backend?,
+        request,
+        response,
+    };
+    Some((choice, weight?))
 }
 
 fn read_weight(written: &At<Number>, report: &mut Report) -> Option<Weight> {
@@ -268,6 +262,9 @@ fn read_weight(written: &At<Number>, report: &mut Report) -> Option<Weight> {
             format!("a weight cannot be negative, as {number} is"),
             "0 sends nothing to this backend",
         ),
+        Number::Fraction(number) if number.fract() == 0.0 => {
+            wrong(format!("a weight is at most {}", Weight::MAX), SHARES)
+        }
         Number::Fraction(number) => {
             wrong(format!("a weight is a whole number, not {number}"), SHARES)
         }

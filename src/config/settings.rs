@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_saphyr::Location;
 
-use super::names::{self, Unique};
+use super::names::{self, Unique, bad_host};
 use super::problem::Report;
 use super::schema::{self, At, Document};
 use super::units::{address, duration, overlaps, positive_duration};
@@ -71,8 +71,8 @@ pub(crate) enum AccessLog {
     All,
 }
 
-pub(super) fn compile(document: &Document, report: &mut Report) -> Settings {
-    check_version(document.api_version.as_ref(), report);
+pub(super) fn compile(document: &At<Document>, report: &mut Report) -> Settings {
+    check_version(document, report);
     let listeners = listeners(document, report);
     let control = control(document.control.as_ref(), &listeners, report);
     let drain = document.drain.as_ref();
@@ -100,14 +100,14 @@ pub(super) fn compile(document: &Document, report: &mut Report) -> Settings {
     }
 }
 
-fn check_version(version: Option<&At<String>>, report: &mut Report) {
+fn check_version(document: &At<Document>, report: &mut Report) {
     let hint = format!("write `apiVersion: {API_VERSION}`");
-    match version {
+    match &document.api_version {
         None => {
             report
                 .error(
                     "missing-field",
-                    Location::UNKNOWN,
+                    document.place,
                     "the file does not say its `apiVersion`",
                 )
                 .hint(format!("{hint} as its first line"));
@@ -125,11 +125,11 @@ fn check_version(version: Option<&At<String>>, report: &mut Report) {
     }
 }
 
-fn listeners(document: &Document, report: &mut Report) -> Vec<(Listener, Location)> {
+fn listeners(document: &At<Document>, report: &mut Report) -> Vec<(Listener, Location)> {
     const HINT: &str = "for example `listeners: [{name: web, address: \"0.0.0.0:8080\"}]`";
     let written = document.listeners.as_ref();
     if written.is_none_or(|list| list.is_empty()) {
-        let place = written.map_or(Location::UNKNOWN, |list| list.place);
+        let place = written.map_or(document.place, |list| list.place);
         report
             .error(
                 "no-listeners",
@@ -174,6 +174,7 @@ fn control(
     let (address, place) = match written_address {
         Some(off) if **off == "none" => return None,
         Some(written) => (address(written, report)?, written.place),
+        // Only the listener that stands in the way has a place in the file.
         None => (CONTROL_ADDRESS, Location::UNKNOWN),
     };
     let taken = listeners
@@ -222,7 +223,7 @@ fn allowed_host(host: &At<String>, report: &mut Report) -> Option<String> {
             None
         }
         Err(why) => {
-            report.error("bad-host", host.place, why.to_string());
+            bad_host(host, &why, report);
             None
         }
     }
@@ -250,4 +251,50 @@ fn allowed_origin(origin: &At<String>, report: &mut Report) -> Option<String> {
         .error("bad-origin", origin.place, message)
         .hint("write scheme, host and port, no path, as in `https://ops.example.com:8443`");
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Base;
+
+    fn settings(text: &str) -> Settings {
+        let head =
+            "apiVersion: pointsman.dev/v1\nlisteners: [{name: web, address: \"[::1]:80\"}]\n";
+        let base = Base::parse("test.yaml", &format!("{head}{text}"));
+        base.unwrap_or_else(|problems| panic!("{problems}"))
+            .settings()
+            .clone()
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let seconds = Duration::from_secs;
+        let found = settings("routes: []\n");
+        let control = found.control.expect("on by default");
+        assert_eq!(control.address.to_string(), "127.0.0.1:7070");
+        assert!(control.allowed_hosts.is_empty() && control.allowed_origins.is_empty());
+        assert_eq!(
+            (found.drain.delay, found.drain.timeout),
+            (seconds(5), seconds(25))
+        );
+        assert_eq!(
+            (found.client_idle, found.access_log),
+            (seconds(75), AccessLog::Errors)
+        );
+    }
+
+    #[test]
+    fn hosts_and_origins_are_kept_as_browsers_send_them() {
+        let control = settings(
+            "control: {allowedHosts: [Ops.Example.com], allowedOrigins: [\"HTTPS://Ops.example.com:443\", \
+             \"http://a.example:8080\"]}",
+        );
+        let control = control.control.expect("on");
+        assert_eq!(control.allowed_hosts, ["ops.example.com"]);
+        assert_eq!(
+            control.allowed_origins,
+            ["https://ops.example.com", "http://a.example:8080"]
+        );
+    }
 }

@@ -34,10 +34,13 @@ struct Stand<'a> {
     one: Option<&'a Match>,
 }
 
+/// Kind and text of each value, in the order of the names.
+type Values<'a> = Vec<(u8, &'a str)>;
+
 #[derive(Default)]
 struct Bucket<'a> {
     /// By the values of all conditions.
-    equal: HashMap<Vec<(u8, &'a str)>, Stand<'a>>,
+    equal: HashMap<Values<'a>, Stand<'a>>,
     wide: Vec<Stand<'a>>,
 }
 
@@ -89,7 +92,7 @@ impl<'a> Bucket<'a> {
         self.file_values(values, stand)
     }
 
-    fn file_values(&mut self, values: Vec<(u8, &'a str)>, stand: Stand<'a>) -> Option<Stand<'a>> {
+    fn file_values(&mut self, values: Values<'a>, stand: Stand<'a>) -> Option<Stand<'a>> {
         let before = self.equal.get(&values).copied();
         if before.is_none() {
             self.equal.insert(values, stand);
@@ -109,7 +112,10 @@ fn shadowed(
         return;
     };
     let place = |rule: &Compiled, position: usize| {
-        rule.places.get(position).or(rule.places.first()).copied()
+        rule.places
+            .get(position)
+            .or_else(|| rule.places.first())
+            .copied()
     };
     let (Some(here), Some(there)) = (place(loser, second.position), place(winner, first.position))
     else {
@@ -117,22 +123,20 @@ fn shadowed(
     };
     let on_host = match host {
         HostPattern::Any => String::new(),
-        HostPattern::Exact(_) | HostPattern::Below(_) => format!(" for the host `{host}`"),
+        HostPattern::Exact(_) | HostPattern::Below(_) => format!(" on {host}"),
     };
     let message = if first.rule == second.rule {
-        format!(
-            "this match never counts{on_host}: an earlier one of the same rule takes its requests"
-        )
+        format!("a match before this one takes all of its requests{on_host}")
     } else {
         format!(
-            "this match never answers{on_host}: the earlier rule `{}` takes its requests",
+            "the rule {} takes all requests of this match{on_host}",
             winner.rule.id
         )
     };
     report
         .error("shadowed", here, message)
-        .hint("remove one of the two, make this one more specific, or put it first")
-        .also(there, "wins always");
+        .hint("remove this one, make it more specific, or put it before the other")
+        .also(there, "comes first");
 }
 
 fn shape<'a>(host: &'a HostPattern, one: Option<&'a Match>) -> Shape<'a> {
@@ -173,7 +177,7 @@ const REGEX: u8 = 2;
 const PRESENT: u8 = 3;
 
 /// The values of all conditions, in the order of their names.
-fn values(conditions: &Conditions) -> Vec<(u8, &str)> {
+fn values(conditions: &Conditions) -> Values<'_> {
     sorted(conditions)
         .into_iter()
         .map(|(_, _, value)| match value {
@@ -203,23 +207,18 @@ fn sorted(conditions: &Conditions) -> Vec<(u8, &str, &TextMatch)> {
 
 /// Whether everything that meets `narrow` meets `wide`; both have the same names.
 fn covers(wide: &Conditions, narrow: &Conditions) -> bool {
-    let pairs = sorted(wide).into_iter().zip(sorted(narrow));
-    pairs
-        .into_iter()
-        .all(|((_, _, wide), (_, _, narrow))| match (wide, narrow) {
-            (TextMatch::Present, _) => true,
-            (TextMatch::Exact(a), TextMatch::Exact(b)) => a == b,
-            (TextMatch::Prefix(a), TextMatch::Exact(b) | TextMatch::Prefix(b)) => {
-                b.starts_with(&**a)
-            }
-            (TextMatch::Regex(a), TextMatch::Exact(b)) => a.is_match(b),
-            (TextMatch::Regex(a), TextMatch::Regex(b)) => a.as_str() == b.as_str(),
-            (
-                TextMatch::Exact(_) | TextMatch::Prefix(_) | TextMatch::Regex(_),
-                TextMatch::Exact(_)
-                | TextMatch::Prefix(_)
-                | TextMatch::Regex(_)
-                | TextMatch::Present,
-            ) => false,
-        })
+    let mut pairs = sorted(wide).into_iter().zip(sorted(narrow));
+    pairs.all(|((_, _, wide), (_, _, narrow))| match wide {
+        TextMatch::Present => true,
+        TextMatch::Exact(a) => matches!(narrow, TextMatch::Exact(b) if a == b),
+        TextMatch::Prefix(a) => {
+            matches!(narrow, TextMatch::Exact(b) | TextMatch::Prefix(b) if b.starts_with(&**a))
+        }
+        // Whether one expression takes all that another takes is not decided here.
+        TextMatch::Regex(a) => match narrow {
+            TextMatch::Exact(b) => a.is_match(b),
+            TextMatch::Regex(b) => a.as_str() == b.as_str(),
+            TextMatch::Prefix(_) | TextMatch::Present => false,
+        },
+    })
 }

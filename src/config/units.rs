@@ -9,6 +9,8 @@ use super::schema::At;
 /// Longest duration that can be written: a year.
 const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
+const DURATION_HINT: &str = "for example `500ms`, `15s` or `1m30s`";
+
 /// Reads `500ms`, `15s`, `1m30s`, `2h`.
 ///
 /// # Errors
@@ -46,8 +48,7 @@ fn too_long(text: &str) -> String {
 fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
     if number.is_empty() {
         return Err(format!(
-            "`{text}` is not a duration; write whole numbers with units, as in `500ms`, `15s` or \
-             `1m30s`"
+            "`{text}` is not a duration: whole numbers, each followed by its unit"
         ));
     }
     let milliseconds = match unit {
@@ -55,9 +56,14 @@ fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "" if text == number => {
+            return Err(format!(
+                "`{text}` lacks a unit; write `{number}s` for seconds"
+            ));
+        }
         "" => {
             return Err(format!(
-                "`{text}` lacks a unit; write `{number}s` for seconds (units: ms, s, m, h)"
+                "`{text}` is not a duration: whole numbers, each followed by its unit"
             ));
         }
         other => {
@@ -83,7 +89,9 @@ pub(super) fn duration(
         return default;
     };
     parse_duration(&written.value).unwrap_or_else(|why| {
-        report.error("bad-duration", written.place, why);
+        report
+            .error("bad-duration", written.place, why)
+            .hint(DURATION_HINT);
         default
     })
 }
@@ -96,11 +104,13 @@ pub(super) fn positive_duration(
 ) -> Duration {
     match (duration(written, default, report), written) {
         (Duration::ZERO, Some(written)) => {
-            report.error(
-                "bad-duration",
-                written.place,
-                "this must be longer than zero",
-            );
+            report
+                .error(
+                    "bad-duration",
+                    written.place,
+                    "this must be longer than zero",
+                )
+                .hint(DURATION_HINT);
             default
         }
         (duration, _) => duration,
@@ -219,10 +229,10 @@ mod tests {
         for (text, why) in [
             ("", "missing"),
             ("15", "write `15s`"),
-            ("1.5s", "lacks a unit"),
+            ("1.5s", "not a duration"),
             ("-1s", "not a duration"),
             ("s", "not a duration"),
-            ("5 s", "lacks a unit"),
+            ("5 s", "not a duration"),
             ("5min", "`min` is not a unit"),
             ("8761h", "too long"),
             ("99999999999999999999s", "too long"),

@@ -8,13 +8,16 @@ use serde_saphyr::{Error, Location, Options};
 
 use super::names::nearest;
 use super::problem::Report;
-use super::schema::Document;
+use super::schema::{At, Document};
+
+const TYPE_HINT: &str = "config/reference.yaml shows every field with a value";
+const SYNTAX_HINT: &str = "look here and in the line before: a bracket, a quote, an indentation?";
 
 /// Most nodes (scalars, lists, maps) of a file: more than 100,000 routes.
 const NODES_MAX: usize = 10_000_000;
 
 /// The document, unless something in its form is wrong; that is in the report then.
-pub(super) fn read(text: &str, report: &mut Report) -> Option<Document> {
+pub(super) fn read(text: &str, report: &mut Report) -> Option<At<Document>> {
     let blank = |line: &str| {
         let line = line.trim();
         line.is_empty() || line.starts_with('#') || line == "---"
@@ -25,7 +28,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Document> {
             .hint("start from config/minimal.yaml");
         return None;
     }
-    match parse::<Document>(text) {
+    match parse::<At<Document>>(text) {
         Ok(document) => Some(document),
         Err(error) => {
             explain(&error, text, report);
@@ -57,6 +60,10 @@ fn options() -> Options {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser has some fifty errors; most are told in its own words"
+)]
 fn explain(error: &Error, text: &str, report: &mut Report) {
     let place = error.location().unwrap_or(Location::UNKNOWN);
     match error {
@@ -71,7 +78,15 @@ fn explain(error: &Error, text: &str, report: &mut Report) {
             variant, expected, ..
         } => {
             let message = format!("`{variant}` is not one of the choices here");
-            let hint = did_you_mean(variant, expected);
+            let hint = match expected
+                .iter()
+                .find(|kind| ["prefix", "full"].contains(kind))
+            {
+                Some(kind) if variant.starts_with('/') => {
+                    format!("write `{{{kind}: {variant}}}`")
+                }
+                _ => did_you_mean(variant, expected),
+            };
             report.error("unknown-choice", place, message).hint(hint);
         }
         Error::SerdeMissingField { field, .. } => {
@@ -100,23 +115,28 @@ fn explain(error: &Error, text: &str, report: &mut Report) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "as above")]
 fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report) {
     let line = usize::try_from(place.line()).unwrap_or(0);
-    let tab = |number: usize| {
-        let line = number.checked_sub(1).and_then(|at| text.lines().nth(at));
-        line.is_some_and(|line| {
-            let indent = line.len() - line.trim_start().len();
-            line.get(..indent)
-                .is_some_and(|indent| indent.contains('\t'))
-        })
-    };
-    let message = plain(error);
-    if tab(line) || tab(line + 1) {
+    // Where a tab is, the parser stumbles in its line or at the end of the line before.
+    let near = text
+        .lines()
+        .enumerate()
+        .skip(line.saturating_sub(1))
+        .take(2);
+    let mut tabs = near.filter(|(_, line)| {
+        let indent = line.len() - line.trim_start().len();
+        line.get(..indent)
+            .is_some_and(|indent| indent.contains('\t'))
+    });
+    if let Some((number, _)) = tabs.next() {
+        let message = format!("line {} is indented with a tab", number + 1);
         report
-            .error("tab", place, "a tab is used for indentation")
+            .error("tab", place, message)
             .hint("YAML is indented with spaces");
         return;
     }
+    let message = plain(error);
     match error {
         Error::SerdeInvalidType {
             unexpected,
@@ -129,13 +149,38 @@ fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report)
             ..
         } => {
             let message = format!("expected {expected}, found {unexpected}");
-            report.error("wrong-type", place, message);
+            report.error("wrong-type", place, message).hint(TYPE_HINT);
         }
         Error::Unexpected { expected, .. } => {
-            report.error("wrong-type", place, format!("expected {expected} here"));
+            let expected = match *expected {
+                "sequence start" => "a list: `[…]`, or lines that begin with `-`",
+                "mapping start" => "a map: `{name: value}`, or lines with `name: value`",
+                "string scalar" => "a text",
+                other => other,
+            };
+            let message = format!("expected {expected}");
+            report.error("wrong-type", place, message).hint(TYPE_HINT);
+        }
+        Error::NullIntoString { .. } => {
+            report
+                .error("wrong-type", place, "there is nothing behind this key")
+                .hint("write its value, or leave the key out");
+        }
+        Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            report
+                .error(
+                    "conflict",
+                    place,
+                    "only one of the choices can be given here",
+                )
+                .hint("remove this one or the one before it");
+        }
+        Error::NonFiniteFloat { value, .. } => {
+            let message = format!("`{value}` is not a number that could be meant here");
+            report.error("wrong-type", place, message).hint(TYPE_HINT);
         }
         _ => {
-            report.error("syntax", place, message);
+            report.error("syntax", place, message).hint(SYNTAX_HINT);
         }
     }
 }

@@ -61,6 +61,15 @@ pub(crate) enum Number {
     Text(String),
 }
 
+impl Number {
+    pub(crate) fn natural(&self) -> Option<u64> {
+        match self {
+            Self::Natural(number) => Some(*number),
+            Self::Negative(_) | Self::Fraction(_) | Self::Text(_) => None,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberVisitor)
@@ -109,7 +118,9 @@ impl JsonSchema for Number {
 
 /// A map of texts, in the order and at the places they were written.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pairs(pub(crate) Vec<(At<String>, At<String>)>);
+pub(crate) struct Pairs(pub(crate) Vec<Pair>);
+
+type Pair = (At<String>, At<String>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

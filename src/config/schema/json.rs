@@ -10,7 +10,7 @@ use super::Document;
 /// The schema of a config file as JSON text: stable, so that it can be compared with the shipped
 /// `config/schema.json` byte by byte.
 pub(crate) fn schema_json() -> String {
-    let settings = SchemaSettings::draft07().with_transform(NothingInsteadOfNull);
+    let settings = SchemaSettings::draft07().with_transform(ForEditors);
     let schema = SchemaGenerator::new(settings).into_root_schema_for::<Document>();
     // Alternate form of a JSON value: pretty-printed.
     let mut text = format!("{:#}", schema.as_value());
@@ -18,14 +18,18 @@ pub(crate) fn schema_json() -> String {
     text
 }
 
-/// A field that may be left out may not therefore be written as `null`: an editor should notice an
+/// Plain descriptions, and no `null`: a field that may be left out may not therefore be written as `null`: an editor should notice an
 /// empty `split:`.
 #[derive(Clone, Debug)]
-struct NothingInsteadOfNull;
+struct ForEditors;
 
-impl Transform for NothingInsteadOfNull {
+impl Transform for ForEditors {
     fn transform(&mut self, schema: &mut Schema) {
         if let Some(object) = schema.as_object_mut() {
+            // Doc comments break lines where source code does; editors break them by themselves.
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
             if let Some(Value::Array(types)) = object.get_mut("type") {
                 types.retain(|one| one != "null");
                 if let [one] = types.as_slice() {
