@@ -22,6 +22,7 @@
 
 mod admin;
 mod config;
+mod demo;
 mod drain;
 mod metrics;
 mod model;
@@ -30,4 +31,6 @@ mod ready;
 mod routing;
 mod snapshot;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod upstream;
