@@ -23,11 +23,13 @@
 mod admin;
 mod config;
 mod drain;
+mod guard;
 mod metrics;
 mod model;
 mod proxy;
 mod ready;
 mod routing;
 mod snapshot;
+mod store;
 mod telemetry;
 mod upstream;
