@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tokio::sync::{Semaphore, watch};
 
 use crate::metrics::Registry;
+use crate::ready::Ready;
 use crate::store::{Actor, Store};
 
 /// Names who asks, for the history.
@@ -16,22 +17,13 @@ const ACTOR_HEADER: &str = "x-pointsman-actor";
 /// Streams of events that may be open at once.
 const WATCHERS_MAX: usize = 64;
 
-/// One condition of readiness.
-#[derive(Clone, Debug)]
-pub(crate) struct Check {
-    /// As `/readyz?verbose` names it: `snapshot`, `listeners`, `draining`.
-    pub(crate) name: &'static str,
-    /// Why it does not hold.
-    pub(crate) problem: Option<String>,
-}
-
 /// Everything the handlers work with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(super) store: Store,
     pub(super) metrics: Arc<Registry>,
     pub(super) exposition: Arc<dyn Fn() -> String + Send + Sync>,
-    pub(super) checks: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
+    pub(super) ready: Ready,
     /// Host names under which the API may be called, beside its address.
     pub(super) names: Arc<[String]>,
     pub(super) watchers: Arc<Semaphore>,
@@ -41,13 +33,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// `exposition` renders `/metrics`; `checks` answers `/readyz`, which is ready when no check
-    /// has a problem; `names` are the host names configured for the API.
+    /// `exposition` renders `/metrics`; `names` are the host names configured for the API.
     pub(crate) fn new(
         store: Store,
         metrics: Arc<Registry>,
         exposition: impl Fn() -> String + Send + Sync + 'static,
-        checks: impl Fn() -> Vec<Check> + Send + Sync + 'static,
+        ready: Ready,
         names: Vec<String>,
     ) -> Self {
         let (_, ending) = watch::channel(false);
@@ -55,7 +46,7 @@ impl Context {
             store,
             metrics,
             exposition: Arc::new(exposition),
-            checks: Arc::new(checks),
+            ready,
             names: names.into(),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -22,6 +22,6 @@ mod show;
 mod tests;
 pub(crate) mod view;
 
-pub(crate) use context::{Check, Context};
+pub(crate) use context::Context;
 pub(crate) use openapi::openapi_json;
 pub(crate) use server::serve;

@@ -45,10 +45,15 @@ impl Backends {
         }
         let known = self.written.keys().map(String::as_str);
         let hint = nearest_hint(name, known, report).unwrap_or_else(|| {
-            format!("add it: `backends: [{{name: {}, endpoints: [\"127.0.0.1:9898\"]}}]`", name.value)
+            format!(
+                "add it: `backends: [{{name: {}, endpoints: [\"127.0.0.1:9898\"]}}]`",
+                name.value
+            )
         });
         let message = format!("there is no backend named `{}`", name.value);
-        report.error("unknown-backend", name.place, message).hint(hint);
+        report
+            .error("unknown-backend", name.place, message)
+            .hint(hint);
         None
     }
 
@@ -77,7 +82,9 @@ pub(super) fn compile(
         backends.written.insert(written.name.value.clone(), entry);
         let backend = backend(written, listeners, report);
         if let Some(backend) = backend {
-            backends.found.insert(backend.name.clone(), Arc::new(backend));
+            backends
+                .found
+                .insert(backend.name.clone(), Arc::new(backend));
         }
     }
     backends
@@ -120,7 +127,9 @@ fn target(
 ) -> Option<Target> {
     let name = &written.name.value;
     match (&written.endpoints, &written.invalid) {
-        (Some(endpoints), None) => endpoint_list(endpoints, listeners, report).map(Target::Endpoints),
+        (Some(endpoints), None) => {
+            endpoint_list(endpoints, listeners, report).map(Target::Endpoints)
+        }
         (None, Some(reason)) => Some(Target::Invalid(reason.value.as_str().into())),
         (Some(_), Some(invalid)) => {
             let message = format!("the backend `{name}` has endpoints and is invalid at once");
@@ -152,7 +161,11 @@ fn endpoint_list(
         };
         if address.port() == 0 || address.ip().is_unspecified() {
             report
-                .error("bad-address", text.place, "nothing can be reached at this address")
+                .error(
+                    "bad-address",
+                    text.place,
+                    "nothing can be reached at this address",
+                )
                 .hint("write the IP address and the port at which the endpoint listens");
         } else if let Some(own) = listeners.iter().find(|one| overlaps(one.address, address)) {
             let message = format!("this is Pointsman's own listener `{}`: a loop", own.name);
@@ -161,7 +174,11 @@ fn endpoint_list(
                 .hint("write the address of the service, not of the proxy in front of it");
         } else if let Some(first) = seen.insert(address, text.place) {
             report
-                .error("duplicate-endpoint", text.place, "this endpoint is in the list already")
+                .error(
+                    "duplicate-endpoint",
+                    text.place,
+                    "this endpoint is in the list already",
+                )
                 .hint("shares are set by the weights of a split, not by repeating endpoints")
                 .also(first, "the other one");
         } else {
@@ -180,8 +197,7 @@ fn idle_connections(written: Option<&At<Number>>, report: &mut Report) -> usize 
             usize::try_from(number).unwrap_or(IDLE_CONNECTIONS)
         }
         _ => {
-            let message =
-                format!("`maxIdle` is a whole number from 0 to {IDLE_CONNECTIONS_MAX}");
+            let message = format!("`maxIdle` is a whole number from 0 to {IDLE_CONNECTIONS_MAX}");
             report
                 .error("bad-number", written.place, message)
                 .hint("0 keeps no connection open between requests");

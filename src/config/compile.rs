@@ -154,7 +154,11 @@ pub(crate) struct Orphan {
 impl fmt::Display for Orphan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.backend {
-            None => write!(f, "live weights are set for the rule {}, which is gone", self.rule),
+            None => write!(
+                f,
+                "live weights are set for the rule {}, which is gone",
+                self.rule
+            ),
             Some(backend) => write!(
                 f,
                 "live weights of the rule {} name the backend {backend}, which is not in its split",

@@ -25,8 +25,8 @@ impl Base {
 fn read(path: &Path, name: &str) -> Result<String, Problems> {
     let wrong = |code, message, hint| Err(Problems::of_file(name, code, message, hint));
     let mut bytes = Vec::new();
-    let outcome = File::open(path)
-        .and_then(|file| file.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes));
+    let outcome =
+        File::open(path).and_then(|file| file.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes));
     if let Err(error) = outcome {
         let hint = match error.kind() {
             ErrorKind::NotFound => "check the path; config/minimal.yaml is a file to start from",
@@ -46,7 +46,10 @@ fn read(path: &Path, name: &str) -> Result<String, Problems> {
             let at = error.utf8_error().valid_up_to();
             let before = error.as_bytes().get(..at).unwrap_or_default();
             let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            let message = format!("{name} is not UTF-8 text: see byte {} in line {line}", at + 1);
+            let message = format!(
+                "{name} is not UTF-8 text: see byte {} in line {line}",
+                at + 1
+            );
             wrong("not-utf8", message, "save the file as UTF-8")
         }
     }

@@ -15,14 +15,23 @@ pub(super) fn compile(written: &At<schema::Match>, report: &mut Report) -> Optio
         Some(path) => path_match(path, report),
         None => Some(PathMatch::any()),
     };
-    let method = written.method.as_ref().map(|method| read_method(method, report));
+    let method = written
+        .method
+        .as_ref()
+        .map(|method| read_method(method, report));
     let headers = conditions("header", written.headers.as_deref(), report, header_name);
-    let queries = conditions("query parameter", written.query.as_deref(), report, |name, report| {
-        value_name(name, "query parameter", |_| true, report)
-    });
-    let cookies = conditions("cookie", written.cookies.as_deref(), report, |name, report| {
-        value_name(name, "cookie", is_token, report)
-    });
+    let queries = conditions(
+        "query parameter",
+        written.query.as_deref(),
+        report,
+        |name, report| value_name(name, "query parameter", |_| true, report),
+    );
+    let cookies = conditions(
+        "cookie",
+        written.cookies.as_deref(),
+        report,
+        |name, report| value_name(name, "cookie", is_token, report),
+    );
     Some(Match {
         path: path?,
         conditions: Conditions {
@@ -63,12 +72,16 @@ fn read_method(written: &At<String>, report: &mut Report) -> Option<Method> {
     let upper = written.to_ascii_uppercase();
     let Ok(method) = Method::from_bytes(written.as_bytes()) else {
         let message = format!("`{}` is not a method", written.value);
-        report.error("bad-method", written.place, message).hint("for example `GET`");
+        report
+            .error("bad-method", written.place, message)
+            .hint("for example `GET`");
         return None;
     };
     if written.value != upper {
         let message = format!("methods are written in capitals, so `{method}` matches no request");
-        report.error("bad-method", written.place, message).hint(format!("write `{upper}`"));
+        report
+            .error("bad-method", written.place, message)
+            .hint(format!("write `{upper}`"));
         return None;
     }
     Some(method)
@@ -92,7 +105,10 @@ fn conditions<N: Eq + std::hash::Hash + Clone>(
         if names.insert(name.clone()) {
             found.push(Condition { name, value });
         } else {
-            let message = format!("the {what} `{}` has two conditions in one match", one.name.value);
+            let message = format!(
+                "the {what} `{}` has two conditions in one match",
+                one.name.value
+            );
             report
                 .error("duplicate-condition", one.name.place, message)
                 .hint("for alternatives write two matches; for both at once a `regex`");
@@ -134,14 +150,20 @@ fn text_match(
             None
         }
         (None, None, None, None) => {
-            let message = format!("the condition on the {what} `{}` asks for nothing", name.value);
+            let message = format!(
+                "the condition on the {what} `{}` asks for nothing",
+                name.value
+            );
             report
                 .error("bad-condition", written.place, message)
                 .hint("add one of `exact`, `prefix`, `regex` and `present: true`");
             None
         }
         _ => {
-            let message = format!("the condition on the {what} `{}` asks for two things", name.value);
+            let message = format!(
+                "the condition on the {what} `{}` asks for two things",
+                name.value
+            );
             report
                 .error("bad-condition", written.place, message)
                 .hint("keep one of `exact`, `prefix`, `regex` and `present`");

@@ -230,7 +230,10 @@ impl Source {
         let offset = text.floor_char_boundary(offset.min(text.len()));
         let rest = text.get(offset..).unwrap_or("");
         let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let length = place.span().byte_len().and_then(|n| usize::try_from(n).ok());
+        let length = place
+            .span()
+            .byte_len()
+            .and_then(|n| usize::try_from(n).ok());
         let length = match length.unwrap_or(0).min(end) {
             0 => word_length(rest),
             length => rest.floor_char_boundary(length),
@@ -293,7 +296,8 @@ impl Report {
         message: String,
     ) -> &mut Problem {
         let spot = self.source.spot(place);
-        let label = spot.map(|spot| LabeledSpan::new_primary_with_span(None, (spot.offset, spot.length)));
+        let label =
+            spot.map(|spot| LabeledSpan::new_primary_with_span(None, (spot.offset, spot.length)));
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         self.problems.push_mut(Problem {
             code,

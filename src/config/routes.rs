@@ -36,7 +36,11 @@ pub(super) fn compile(
     if written.is_none_or(|routes| routes.is_empty()) {
         let place = written.map_or(Location::UNKNOWN, |routes| routes.place);
         report
-            .warning("no-routes", place, "there are no routes: every request is answered 404")
+            .warning(
+                "no-routes",
+                place,
+                "there are no routes: every request is answered 404",
+            )
             .hint("add one under `routes`; config/minimal.yaml has the shortest");
     }
     let mut names = Unique::default();
@@ -78,7 +82,10 @@ fn route_rules(
                 None
             }
         };
-        let id = name.clone().zip(rule_name).map(|(route, rule)| RuleId { route, rule });
+        let id = name
+            .clone()
+            .zip(rule_name)
+            .map(|(route, rule)| RuleId { route, rule });
         rules.extend(compile_rule(id, rule, &hosts, backends, report));
     }
 }
@@ -91,7 +98,11 @@ fn hosts(written: Option<&[At<String>]>, report: &mut Report) -> Vec<HostPattern
             Ok(host) => {
                 if let Some(first) = seen.insert(host.clone(), text.place) {
                     report
-                        .error("duplicate-host", text.place, format!("the host `{host}` is in the list already"))
+                        .error(
+                            "duplicate-host",
+                            text.place,
+                            format!("the host `{host}` is in the list already"),
+                        )
                         .hint("keep one of the two")
                         .also(first, "the other one");
                 } else {
@@ -123,10 +134,16 @@ fn compile_rule(
     if places.is_empty() {
         places.push(written.place);
     }
-    let found: Vec<Match> = list.iter().filter_map(|one| matches::compile(one, report)).collect();
+    let found: Vec<Match> = list
+        .iter()
+        .filter_map(|one| matches::compile(one, report))
+        .collect();
     let filters = filters::compile(written.filters.as_ref(), &found, report);
     let split = rule_split(written, &filters, backends, report);
-    let limit = written.timeouts.as_ref().and_then(|timeouts| timeouts.request.as_ref());
+    let limit = written
+        .timeouts
+        .as_ref()
+        .and_then(|timeouts| timeouts.request.as_ref());
     let limit = duration(limit, REQUEST_TIMEOUT, report);
     if found.len() < list.len() {
         return None;
@@ -157,18 +174,29 @@ fn rule_split(
     backends: &mut Backends,
     report: &mut Report,
 ) -> Split<Choice> {
-    let redirect = written.filters.as_ref().and_then(|filters| filters.redirect.as_ref());
+    let redirect = written
+        .filters
+        .as_ref()
+        .and_then(|filters| filters.redirect.as_ref());
     let list = written.split.as_ref();
     match (list, redirect) {
         (Some(list), Some(redirect)) => {
             report
-                .error("conflict", list.place, "a redirected request goes to no backend, so `split` has no effect")
+                .error(
+                    "conflict",
+                    list.place,
+                    "a redirected request goes to no backend, so `split` has no effect",
+                )
                 .hint("keep one of `split` and `redirect`; both are possible in two rules")
                 .also(redirect.place, "the redirect");
         }
         (None, None) => {
             report
-                .error("no-split", written.place, "this rule says nothing about where its requests go")
+                .error(
+                    "no-split",
+                    written.place,
+                    "this rule says nothing about where its requests go",
+                )
                 .hint("add `split: [{backend: …}]`, or the filter `redirect`");
         }
         (Some(list), None) if list.is_empty() => {
@@ -201,12 +229,23 @@ fn rule_split(
                 .hint("keep one entry, with the sum of the weights")
                 .also(first, "the other one");
         }
-        entries.push((Choice { backend, request, response }, weight));
+        entries.push((
+            Choice {
+                backend,
+                request,
+                response,
+            },
+            weight,
+        ));
     }
     let split = Split::new(entries);
     if let Some(list) = list.filter(|list| judged && !list.is_empty() && split.total() == 0) {
         report
-            .warning("closed-split", list.place, "every weight is 0: requests are answered 503 until one is raised")
+            .warning(
+                "closed-split",
+                list.place,
+                "every weight is 0: requests are answered 503 until one is raised",
+            )
             .hint("give one backend a weight above 0");
     }
     split
@@ -215,7 +254,9 @@ fn rule_split(
 fn read_weight(written: &At<Number>, report: &mut Report) -> Option<Weight> {
     const SHARES: &str = "only the ratio of the weights counts; for half a percent write 5 and 995";
     let mut wrong = |message: String, hint: &str| {
-        report.error("bad-weight", written.place, message).hint(hint);
+        report
+            .error("bad-weight", written.place, message)
+            .hint(hint);
         None
     };
     match &written.value {
@@ -227,10 +268,9 @@ fn read_weight(written: &At<Number>, report: &mut Report) -> Option<Weight> {
             format!("a weight cannot be negative, as {number} is"),
             "0 sends nothing to this backend",
         ),
-        Number::Fraction(number) => wrong(
-            format!("a weight is a whole number, not {number}"),
-            SHARES,
-        ),
+        Number::Fraction(number) => {
+            wrong(format!("a weight is a whole number, not {number}"), SHARES)
+        }
         Number::Text(text) if text.ends_with('%') => wrong(
             format!("a weight is a share, not a percentage: `{text}`"),
             "leave out the `%`; only the ratio of the weights counts",

@@ -14,7 +14,8 @@ use crate::routing::HostPattern;
 
 const API_VERSION: &str = "pointsman.dev/v1";
 /// Loopback, because whoever reaches the control API can move traffic.
-const CONTROL_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+const CONTROL_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 /// Above the 60 s after which most load balancers close idle connections, so that they close first.
 const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// Kubernetes takes an endpoint out of its lists within this time, usually.
@@ -77,14 +78,14 @@ pub(super) fn compile(document: &Document, report: &mut Report) -> Settings {
     let drain = document.drain.as_ref();
     Settings {
         control,
-        client_idle: positive_duration(
-            document.client_idle_timeout.as_ref(),
-            CLIENT_IDLE,
-            report,
-        ),
+        client_idle: positive_duration(document.client_idle_timeout.as_ref(), CLIENT_IDLE, report),
         drain: Drain {
             delay: duration(drain.and_then(|d| d.delay.as_ref()), DRAIN_DELAY, report),
-            timeout: duration(drain.and_then(|d| d.timeout.as_ref()), DRAIN_TIMEOUT, report),
+            timeout: duration(
+                drain.and_then(|d| d.timeout.as_ref()),
+                DRAIN_TIMEOUT,
+                report,
+            ),
         },
         access_log: match document.access_log {
             None => AccessLog::default(),
@@ -92,7 +93,10 @@ pub(super) fn compile(document: &Document, report: &mut Report) -> Settings {
             Some(schema::AccessLog::Errors) => AccessLog::Errors,
             Some(schema::AccessLog::All) => AccessLog::All,
         },
-        listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
+        listeners: listeners
+            .into_iter()
+            .map(|(listener, _)| listener)
+            .collect(),
     }
 }
 
@@ -101,12 +105,21 @@ fn check_version(version: Option<&At<String>>, report: &mut Report) {
     match version {
         None => {
             report
-                .error("missing-field", Location::UNKNOWN, "the file does not say its `apiVersion`")
+                .error(
+                    "missing-field",
+                    Location::UNKNOWN,
+                    "the file does not say its `apiVersion`",
+                )
                 .hint(format!("{hint} as its first line"));
         }
         Some(version) if **version != API_VERSION => {
-            let message = format!("this Pointsman does not know the format `{}`", version.value);
-            report.error("unsupported-version", version.place, message).hint(hint);
+            let message = format!(
+                "this Pointsman does not know the format `{}`",
+                version.value
+            );
+            report
+                .error("unsupported-version", version.place, message)
+                .hint(hint);
         }
         Some(_) => {}
     }
@@ -118,7 +131,11 @@ fn listeners(document: &Document, report: &mut Report) -> Vec<(Listener, Locatio
     if written.is_none_or(|list| list.is_empty()) {
         let place = written.map_or(Location::UNKNOWN, |list| list.place);
         report
-            .error("no-listeners", place, "there is no listener, so no request could come in")
+            .error(
+                "no-listeners",
+                place,
+                "there is no listener, so no request could come in",
+            )
             .hint(HINT);
     }
     let mut names = Unique::default();
@@ -132,7 +149,9 @@ fn listeners(document: &Document, report: &mut Report) -> Vec<(Listener, Locatio
             continue;
         };
         let place = one.address.place;
-        if let Some((other, first)) = found.iter().find(|(other, _)| overlaps(other.address, address))
+        if let Some((other, first)) = found
+            .iter()
+            .find(|(other, _)| overlaps(other.address, address))
         {
             let message = format!("the listener `{}` takes this address already", other.name);
             report
@@ -157,7 +176,9 @@ fn control(
         Some(written) => (address(written, report)?, written.place),
         None => (CONTROL_ADDRESS, Location::UNKNOWN),
     };
-    let taken = listeners.iter().find(|(one, _)| overlaps(one.address, address));
+    let taken = listeners
+        .iter()
+        .find(|(one, _)| overlaps(one.address, address));
     if let Some((listener, at)) = taken {
         let message = format!(
             "the control API and the listener `{}` cannot share the address {address}",
@@ -168,7 +189,9 @@ fn control(
         if default {
             problem.hint("the control API is at 127.0.0.1:7070 unless `control.address` says else");
         } else {
-            problem.hint("give one of them another port").also(*at, "the listener");
+            problem
+                .hint("give one of them another port")
+                .also(*at, "the listener");
         }
     }
     let hosts = written.and_then(|control| control.allowed_hosts.as_ref());
@@ -182,7 +205,9 @@ fn control(
         allowed.allowed_hosts.extend(allowed_host(host, report));
     }
     for origin in origins.into_iter().flatten() {
-        allowed.allowed_origins.extend(allowed_origin(origin, report));
+        allowed
+            .allowed_origins
+            .extend(allowed_origin(origin, report));
     }
     Some(allowed)
 }

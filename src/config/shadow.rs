@@ -54,7 +54,11 @@ pub(super) fn check(rules: &[Compiled], report: &mut Report) {
             compiled.matches.iter().map(Some).collect()
         };
         for (position, one) in matches.into_iter().enumerate() {
-            let stand = Stand { rule: at, position, one };
+            let stand = Stand {
+                rule: at,
+                position,
+                one,
+            };
             for host in hosts {
                 let bucket = buckets.entry(shape(host, one)).or_default();
                 if let Some(first) = bucket.file(stand) {
@@ -74,9 +78,7 @@ impl<'a> Bucket<'a> {
             return self.file_values(Vec::new(), stand);
         };
         let values = values(one);
-        let covers = |wide: &&Stand<'_>| {
-            wide.one.is_some_and(|wide| covers(&wide.conditions, one))
-        };
+        let covers = |wide: &&Stand<'_>| wide.one.is_some_and(|wide| covers(&wide.conditions, one));
         if let Some(wide) = self.wide.iter().find(covers) {
             return Some(*wide);
         }
@@ -118,7 +120,9 @@ fn shadowed(
         HostPattern::Exact(_) | HostPattern::Below(_) => format!(" for the host `{host}`"),
     };
     let message = if first.rule == second.rule {
-        format!("this match never counts{on_host}: an earlier one of the same rule takes its requests")
+        format!(
+            "this match never counts{on_host}: an earlier one of the same rule takes its requests"
+        )
     } else {
         format!(
             "this match never answers{on_host}: the earlier rule `{}` takes its requests",
@@ -133,9 +137,19 @@ fn shadowed(
 
 fn shape<'a>(host: &'a HostPattern, one: Option<&'a Match>) -> Shape<'a> {
     let Some(one) = one else {
-        return Shape { host, path: (PREFIX, ""), method: None, names: Vec::new() };
+        return Shape {
+            host,
+            path: (PREFIX, ""),
+            method: None,
+            names: Vec::new(),
+        };
     };
-    let Conditions { method, headers, queries, cookies } = &one.conditions;
+    let Conditions {
+        method,
+        headers,
+        queries,
+        cookies,
+    } = &one.conditions;
     let headers = headers.iter().map(|c| (0, c.name.as_str()));
     let queries = queries.iter().map(|c| (1, &*c.name));
     let cookies = cookies.iter().map(|c| (2, &*c.name));
@@ -190,15 +204,22 @@ fn sorted(conditions: &Conditions) -> Vec<(u8, &str, &TextMatch)> {
 /// Whether everything that meets `narrow` meets `wide`; both have the same names.
 fn covers(wide: &Conditions, narrow: &Conditions) -> bool {
     let pairs = sorted(wide).into_iter().zip(sorted(narrow));
-    pairs.into_iter().all(|((_, _, wide), (_, _, narrow))| match (wide, narrow) {
-        (TextMatch::Present, _) => true,
-        (TextMatch::Exact(a), TextMatch::Exact(b)) => a == b,
-        (TextMatch::Prefix(a), TextMatch::Exact(b) | TextMatch::Prefix(b)) => b.starts_with(&**a),
-        (TextMatch::Regex(a), TextMatch::Exact(b)) => a.is_match(b),
-        (TextMatch::Regex(a), TextMatch::Regex(b)) => a.as_str() == b.as_str(),
-        (
-            TextMatch::Exact(_) | TextMatch::Prefix(_) | TextMatch::Regex(_),
-            TextMatch::Exact(_) | TextMatch::Prefix(_) | TextMatch::Regex(_) | TextMatch::Present,
-        ) => false,
-    })
+    pairs
+        .into_iter()
+        .all(|((_, _, wide), (_, _, narrow))| match (wide, narrow) {
+            (TextMatch::Present, _) => true,
+            (TextMatch::Exact(a), TextMatch::Exact(b)) => a == b,
+            (TextMatch::Prefix(a), TextMatch::Exact(b) | TextMatch::Prefix(b)) => {
+                b.starts_with(&**a)
+            }
+            (TextMatch::Regex(a), TextMatch::Exact(b)) => a.is_match(b),
+            (TextMatch::Regex(a), TextMatch::Regex(b)) => a.as_str() == b.as_str(),
+            (
+                TextMatch::Exact(_) | TextMatch::Prefix(_) | TextMatch::Regex(_),
+                TextMatch::Exact(_)
+                | TextMatch::Prefix(_)
+                | TextMatch::Regex(_)
+                | TextMatch::Present,
+            ) => false,
+        })
 }

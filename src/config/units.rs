@@ -21,9 +21,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(letters);
         total = part(text, number, unit)
             .and_then(|part| total.checked_add(part).ok_or_else(|| too_long(text)))?;
@@ -63,7 +67,9 @@ fn part(text: &str, number: &str, unit: &str) -> Result<Duration, String> {
         }
     };
     let number: u64 = number.parse().map_err(|_| too_long(text))?;
-    let all = number.checked_mul(milliseconds).ok_or_else(|| too_long(text))?;
+    let all = number
+        .checked_mul(milliseconds)
+        .ok_or_else(|| too_long(text))?;
     Ok(Duration::from_millis(all))
 }
 
@@ -90,7 +96,11 @@ pub(super) fn positive_duration(
 ) -> Duration {
     match (duration(written, default, report), written) {
         (Duration::ZERO, Some(written)) => {
-            report.error("bad-duration", written.place, "this must be longer than zero");
+            report.error(
+                "bad-duration",
+                written.place,
+                "this must be longer than zero",
+            );
             default
         }
         (duration, _) => duration,
@@ -132,7 +142,9 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return wrong(
             "the IP address is missing".to_owned(),
-            format!("write `0.0.0.0:{text}` for all addresses, `127.0.0.1:{text}` for this machine"),
+            format!(
+                "write `0.0.0.0:{text}` for all addresses, `127.0.0.1:{text}` for this machine"
+            ),
         );
     }
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -151,7 +163,9 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
         "localhost" => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
         "" => wrong(
             "the IP address is missing".to_owned(),
-            format!("write `0.0.0.0:{port}` for all addresses, `127.0.0.1:{port}` for this machine"),
+            format!(
+                "write `0.0.0.0:{port}` for all addresses, `127.0.0.1:{port}` for this machine"
+            ),
         ),
         name => wrong(
             format!("`{name}` is not an IP address, and names are not looked up yet"),
@@ -165,7 +179,9 @@ pub(super) fn address(written: &At<String>, report: &mut Report) -> Option<Socke
     match parse_address(&written.value) {
         Ok(address) => Some(address),
         Err(AddressError { message, hint }) => {
-            report.error("bad-address", written.place, message).hint(hint);
+            report
+                .error("bad-address", written.place, message)
+                .hint(hint);
             None
         }
     }
@@ -224,7 +240,10 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("localhost:80", "127.0.0.1:80"),
         ] {
-            assert_eq!(parse_address(text).map(|a| a.to_string()), Ok(address.to_owned()));
+            assert_eq!(
+                parse_address(text).map(|a| a.to_string()),
+                Ok(address.to_owned())
+            );
         }
         for (text, message, hint) in [
             ("http://127.0.0.1:80/x", "no scheme", "`127.0.0.1:80`"),
@@ -247,9 +266,8 @@ mod tests {
 
     #[test]
     fn a_wildcard_address_overlaps_loopback_of_its_family() {
-        let overlap = |a: &str, b: &str| {
-            overlaps(a.parse().expect("address"), b.parse().expect("address"))
-        };
+        let overlap =
+            |a: &str, b: &str| overlaps(a.parse().expect("address"), b.parse().expect("address"));
         assert!(overlap("0.0.0.0:80", "127.0.0.1:80"));
         assert!(overlap("127.0.0.1:80", "0.0.0.0:80"));
         assert!(overlap("[::]:80", "[::1]:80"));

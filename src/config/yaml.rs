@@ -60,7 +60,9 @@ fn options() -> Options {
 fn explain(error: &Error, text: &str, report: &mut Report) {
     let place = error.location().unwrap_or(Location::UNKNOWN);
     match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => {
             let message = format!("`{field}` is not a field here");
             let hint = did_you_mean(field, expected);
             report.error("unknown-field", place, message).hint(hint);
@@ -74,9 +76,9 @@ fn explain(error: &Error, text: &str, report: &mut Report) {
         }
         Error::SerdeMissingField { field, .. } => {
             let message = format!("the field `{field}` is missing");
-            report
-                .error("missing-field", place, message)
-                .hint(format!("add `{field}:` to the entry that begins or ends here"));
+            report.error("missing-field", place, message).hint(format!(
+                "add `{field}:` to the entry that begins or ends here"
+            ));
         }
         Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("this key");
@@ -87,7 +89,11 @@ fn explain(error: &Error, text: &str, report: &mut Report) {
         }
         Error::MultipleDocuments { .. } => {
             report
-                .error("several-documents", place, "a config file holds one document")
+                .error(
+                    "several-documents",
+                    place,
+                    "a config file holds one document",
+                )
                 .hint("remove everything from the second `---` on");
         }
         other => explain_rest(other, place, text, report),
@@ -100,7 +106,8 @@ fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report)
         let line = number.checked_sub(1).and_then(|at| text.lines().nth(at));
         line.is_some_and(|line| {
             let indent = line.len() - line.trim_start().len();
-            line.get(..indent).is_some_and(|indent| indent.contains('\t'))
+            line.get(..indent)
+                .is_some_and(|indent| indent.contains('\t'))
         })
     };
     let message = plain(error);
@@ -111,8 +118,16 @@ fn explain_rest(error: &Error, place: Location, text: &str, report: &mut Report)
         return;
     }
     match error {
-        Error::SerdeInvalidType { unexpected, expected, .. }
-        | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+        Error::SerdeInvalidType {
+            unexpected,
+            expected,
+            ..
+        }
+        | Error::SerdeInvalidValue {
+            unexpected,
+            expected,
+            ..
+        } => {
             let message = format!("expected {expected}, found {unexpected}");
             report.error("wrong-type", place, message);
         }

@@ -201,9 +201,13 @@ impl Accept {
 
     /// Takes what still waits in the queue: closing the socket would reset it.
     fn empty(&self, listener: TcpListener, port: u16) {
-        let Ok(socket) = listener.into_std() else { return };
+        let Ok(socket) = listener.into_std() else {
+            return;
+        };
         while let Ok((stream, peer)) = socket.accept() {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
                 self.take(stream, peer.ip(), port);
             }

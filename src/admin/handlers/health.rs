@@ -31,7 +31,7 @@ pub(crate) async fn healthz() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readyz",
     summary = "Should new connections come here?",
-    params(("verbose" = Option<bool>, Query, description = "One line for each check")),
+    params(("verbose" = Option<bool>, Query, description = "Say what was looked at")),
     responses(
         (status = 200, body = String, content_type = "text/plain"),
         (status = 503, body = String, content_type = "text/plain"),
@@ -39,16 +39,14 @@ pub(crate) async fn healthz() -> &'static str {
 )]
 pub(crate) async fn readyz(State(context): State<Context>, params: Params) -> Answer<Response> {
     let verbose = params.known(&["verbose"])?.flag("verbose")?;
-    let checks = (context.checks)();
-    let ready = checks.iter().all(|check| check.problem.is_none());
+    let missing = context.ready.missing();
     let mut text = String::new();
-    for check in &checks {
-        let line = match &check.problem {
-            None if !verbose => continue,
-            None => format!("[+]{} ok", check.name),
-            Some(why) => format!("[-]{} failed: {why}", check.name),
-        };
-        writeln!(text, "{line}").expect("writing to a string");
+    for part in &missing {
+        writeln!(text, "[-]{part} failed").expect("writing to a string");
+    }
+    let ready = missing.is_empty();
+    if ready && verbose {
+        text.push_str("[+]started ok\n[+]serving ok\n");
     }
     let (status, verdict) = match (ready, verbose) {
         (true, false) => (StatusCode::OK, "ok\n"),
