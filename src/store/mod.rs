@@ -16,6 +16,7 @@ mod history;
 mod journal;
 #[cfg(test)]
 mod power_loss;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod words;
