@@ -42,6 +42,7 @@ pub(super) fn base(text: &str) -> Base {
 }
 
 pub(super) fn open_with(dir: &Path, text: &str) -> Result<(Store, Reader), StoreError> {
+    std::fs::create_dir_all(dir).expect("directory");
     let file = dir.join("config.yaml");
     if !file.exists() {
         std::fs::write(&file, text).expect("write the config");
