@@ -24,12 +24,14 @@ mod admin;
 mod config;
 mod demo;
 mod drain;
+mod guard;
 mod metrics;
 mod model;
 mod proxy;
 mod ready;
 mod routing;
 mod snapshot;
+mod store;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

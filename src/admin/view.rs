@@ -110,12 +110,98 @@ pub(crate) struct Override {
 pub(crate) struct SplitChange {
     /// Whole numbers from 0 to 1,000,000.
     #[schema(value_type = BTreeMap<String, u32>)]
+    #[serde(deserialize_with = "once_each")]
     pub(crate) weights: BTreeMap<String, serde_json::Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// Duration such as `30m`; the override is dropped when it has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_in: Option<String>,
+}
+
+/// Reads a map whose keys come once each; JSON itself would let the last one win.
+fn once_each<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, serde_json::Number>, D::Error> {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = BTreeMap<String, serde_json::Number>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object of backends and their weights")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut weights = BTreeMap::new();
+            while let Some((backend, weight)) = map.next_entry::<String, serde_json::Number>()? {
+                if weights.contains_key(&backend) {
+                    let twice = format!("{backend:?} is weighed twice");
+                    return Err(serde::de::Error::custom(twice));
+                }
+                weights.insert(backend, weight);
+            }
+            Ok(weights)
+        }
+    }
+    from.deserialize_map(Visitor)
+}
+
+/// A change of a split that was carried out, or would be.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SplitChanged {
+    #[serde(flatten)]
+    pub(crate) split: Split,
+    /// Nothing was changed; this is what would be.
+    pub(crate) dry_run: bool,
+    /// What is different, in sentences. Empty: it was so before.
+    pub(crate) changes: Vec<String>,
+    /// Legal, but hardly meant.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The config under the overrides.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Config {
+    pub(crate) revision: u64,
+    /// The file it comes from; null: it is built in.
+    pub(crate) file: Option<String>,
+    /// Whether the file was good when it was last read.
+    pub(crate) last_reload_successful: bool,
+    /// With every default filled in.
+    #[schema(value_type = Object)]
+    pub(crate) document: serde_json::Value,
+    /// As it was written.
+    pub(crate) text: String,
+    /// Overrides whose rule or backend the config lacks: kept, not applied.
+    pub(crate) parked: Vec<ParkedOverride>,
+}
+
+/// An override that waits for a config which has what it names.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ParkedOverride {
+    pub(crate) route: String,
+    pub(crate) rule: String,
+    #[serde(rename = "override")]
+    pub(crate) over: Override,
+}
+
+/// A config that was applied, or would be.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConfigChanged {
+    pub(crate) revision: u64,
+    /// Nothing was changed; this is what would be.
+    pub(crate) dry_run: bool,
+    /// What is different, in sentences. Empty: nothing that serves.
+    pub(crate) changes: Vec<String>,
+    /// Legal, but hardly meant.
+    pub(crate) warnings: Vec<ProblemDetail>,
 }
 
 /// A backend and its endpoints.
@@ -211,6 +297,9 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<ProblemDetail>,
+    /// For `stale`: what the split is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<Box<Split>>,
 }
 
 /// One of several things that are wrong.
