@@ -11,6 +11,16 @@ use super::url::Server;
 use super::weight::{Assignment, Target};
 use super::pending::config::parse_duration;
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  pointsman explain http://shop.example.com/cart
+  pointsman explain -c pointsman.yaml -X POST -H 'x-canary: insider' shop.example.com/cart";
+
+const WEIGHT_SET_EXAMPLES: &str = "\
+Examples:
+  pointsman weight set podinfo canary=5 primary=95
+  pointsman weight set podinfo/everyone canary=20 --reason 'looks fine' --expires-in 30m";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    ok
@@ -166,6 +176,7 @@ pub(super) struct Validate {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
 pub(super) struct Explain {
     /// Ask this config file instead of a running Pointsman.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -201,12 +212,13 @@ pub(super) enum Get {
     Backends(Look),
     /// Show who changed what, when and why
     #[command(visible_alias = "event")]
+    #[command(mut_arg("name", |arg| arg.value_name("ROUTE").help("Only events of this route")))]
     Events(Look),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Look {
-    /// Only this one; events: only those of this route.
+    /// Only this one.
     pub(super) name: Option<String>,
 
     #[command(flatten)]
@@ -220,21 +232,20 @@ pub(super) struct Look {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
     /// How to print.
-    #[arg(short, long = "output", value_name = "FORMAT", default_value = "table")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "table")]
     pub(super) format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Columns
+    // Plain comments: as help texts they would make every help twice as long.
     Table,
-    /// More columns
+    // With more columns.
     Wide,
-    /// What the API says
+    // What the API says.
     Json,
-    /// The same as YAML
     Yaml,
-    /// Names only
+    // Names only, for scripts.
     Name,
 }
 
@@ -247,6 +258,7 @@ pub(super) enum Weight {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = WEIGHT_SET_EXAMPLES)]
 pub(super) struct WeightSet {
     /// Route, and the rule in it when it has several.
     #[arg(value_name = "ROUTE[/RULE]")]

@@ -171,14 +171,13 @@ fn reason(error: &hyper_util::client::legacy::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return match io.kind() {
-                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-                io::ErrorKind::TimedOut => {
-                    format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())
-                }
-                io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
-                io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
-                _ => io.to_string(),
+            let kind = io.kind();
+            return if kind == io::ErrorKind::ConnectionRefused {
+                "connection refused".to_owned()
+            } else if kind == io::ErrorKind::TimedOut {
+                format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())
+            } else {
+                io.to_string()
             };
         }
         source = cause.source();
