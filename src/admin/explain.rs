@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
-use super::view::{Explanation, ExplainedMatch, ExplainedShare};
+use super::view::{ExplainedMatch, ExplainedShare, Explanation};
 use crate::model::BackendName;
 use crate::routing::{
     Considered, OnUnavailable, Origin, Redirect, Router, Rule, Scratch, Verdict, View, normalise,

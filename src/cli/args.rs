@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::url::Server;
 use super::weight::{Assignment, Target};
-use super::pending::config::parse_duration;
+use crate::config::parse_duration;
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -119,7 +119,12 @@ pub(super) struct Run {
 
     /// What to log: a level (`error`, `warn`, `info`, `debug`, `trace`) or filters such as
     /// `info,pointsman::store=debug`.
-    #[arg(long, value_name = "LEVEL", env = "POINTSMAN_LOG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "POINTSMAN_LOG",
+        hide_env_values = true
+    )]
     #[arg(default_value = "info")]
     pub(super) log_level: String,
 }
@@ -183,7 +188,12 @@ pub(super) struct Explain {
     pub(super) config: Option<PathBuf>,
 
     /// Method of the request.
-    #[arg(short = 'X', long = "request", value_name = "METHOD", default_value = "GET")]
+    #[arg(
+        short = 'X',
+        long = "request",
+        value_name = "METHOD",
+        default_value = "GET"
+    )]
     pub(super) method: http::Method,
 
     /// Header of the request; may be given several times.
@@ -232,7 +242,12 @@ pub(super) struct Look {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
     /// How to print.
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub(super) format: Format,
 }
 

@@ -123,7 +123,7 @@ fn considered(answer: &view::Explanation) -> Table {
             Column::left("ROUTE"),
             Column::left("RULE"),
             Column::left("MATCH"),
-            Column::left("DOES NOT HOLD"),
+            Column::left("BROKEN"),
         ],
         rows: answer.considered.iter().map(row).collect(),
     }

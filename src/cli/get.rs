@@ -46,7 +46,8 @@ impl Wanted {
             (Kind::Events, Some(route)) => {
                 let mut page = api.list(self.kind).await?;
                 if let Some(Value::Array(events)) = page.get_mut("items") {
-                    events.retain(|event| event.get("route").and_then(Value::as_str) == Some(route));
+                    events
+                        .retain(|event| event.get("route").and_then(Value::as_str) == Some(route));
                 }
                 Ok(page)
             }

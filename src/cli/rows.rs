@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::table::{Column, Row, Table, Tone};
-use super::units::{NONE, age, latency, rate, share, success, until, word, words};
+use super::units::{NONE, UNKNOWN, age, latency, rate, share, success, until, word, words};
 use crate::admin::view;
 
 /// How much is shown.
@@ -51,12 +51,7 @@ pub(super) fn routes(routes: &[view::Route], breadth: Breadth, now: Timestamp) -
     }
 }
 
-fn rule_rows(
-    route: &view::Route,
-    rule: &view::Rule,
-    breadth: Breadth,
-    now: Timestamp,
-) -> Vec<Row> {
+fn rule_rows(route: &view::Route, rule: &view::Rule, breadth: Breadth, now: Timestamp) -> Vec<Row> {
     let over = rule.split.over.as_ref();
     let hosts = match route.hosts.as_slice() {
         [] => "*".to_owned(),
@@ -78,12 +73,11 @@ fn rule_rows(
         Row::new(cells)
     };
     if let Some(redirect) = &rule.redirect {
-        let blank = || NONE.to_owned();
         let numbers = std::array::from_fn(|at| match at {
             0 => format!("redirect {redirect}"),
-            _ => blank(),
+            _ => UNKNOWN.to_owned(),
         });
-        return vec![row(numbers, [blank(), blank(), blank()])];
+        return vec![row(numbers, std::array::from_fn(|_| UNKNOWN.to_owned()))];
     }
     let entries = rule.split.entries.iter();
     entries

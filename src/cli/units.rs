@@ -1,11 +1,11 @@
 //! Numbers as people read them in a table.
 //!
-//! What has no value yet is `-`, what does not exist is `<none>`.
+//! A number that has no value (yet) is `-`, a thing that does not exist is `<none>`.
 
 use jiff::Timestamp;
 
 pub(super) const NONE: &str = "<none>";
-const UNKNOWN: &str = "-";
+pub(super) const UNKNOWN: &str = "-";
 
 /// A word, or `<none>`.
 pub(super) fn word(text: Option<&str>) -> String {

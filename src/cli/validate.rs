@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::Validate;
 use super::exit::{Exit, Failure};
 use super::output::{Printer, say, stderr_takes_color};
-use super::pending::config::{self, Base};
+use crate::config::{self, Base};
 
 /// Checks every file, and says everything that is wrong with each.
 pub(super) fn validate(args: &Validate) -> Result<Exit, Failure> {
@@ -16,8 +16,8 @@ pub(super) fn validate(args: &Validate) -> Result<Exit, Failure> {
         match Base::load(file) {
             Ok(base) if base.warnings().is_empty() => out.line(&format_args!("{name}: ok"))?,
             Ok(base) => {
-                say(&base.warnings().render(stderr_takes_color()).trim_end());
-                let count = base.warnings().iter().count();
+                warn(&base);
+                let count = base.warnings().len();
                 let noun = if count == 1 { "warning" } else { "warnings" };
                 out.line(&format_args!("{name}: ok, with {count} {noun}"))?;
                 if args.deny_warnings && exit == Exit::Ok {
@@ -41,9 +41,14 @@ pub(super) fn load(file: &Path) -> Result<Base, Failure> {
         Failure::quiet(Exit::Error)
     })?;
     if !base.warnings().is_empty() {
-        say(&base.warnings().render(stderr_takes_color()).trim_end());
+        warn(&base);
     }
     Ok(base)
+}
+
+fn warn(base: &Base) {
+    let text = config::render(base.warnings(), stderr_takes_color());
+    say(&text.trim_end());
 }
 
 pub(super) fn schema() -> Result<Exit, Failure> {

@@ -34,7 +34,9 @@ pub(super) async fn watch(api: &Api, wanted: &Wanted) -> Result<Exit, Failure> {
         (Format::Table, Sink::Pipe) => {
             append_rows(api, wanted, Breadth::Table, &mut out, ticks).await
         }
-        (Format::Wide, Sink::Pipe) => append_rows(api, wanted, Breadth::Wide, &mut out, ticks).await,
+        (Format::Wide, Sink::Pipe) => {
+            append_rows(api, wanted, Breadth::Wide, &mut out, ticks).await
+        }
         (Format::Json | Format::Yaml | Format::Name, _) => {
             append_items(api, wanted, &mut out, ticks).await
         }

@@ -68,7 +68,11 @@ pub(crate) fn over() -> Value {
 pub(crate) fn routes() -> Value {
     let podinfo = route("podinfo", &[rule("everyone", &split(12, 5, over()))]);
     let plain = split(1, 0, Value::Null);
-    let rules = [rule("insiders", &plain), rule("everyone", &plain), redirect("old")];
+    let rules = [
+        rule("insiders", &plain),
+        rule("everyone", &plain),
+        redirect("old"),
+    ];
     json!({"revision": 12, "items": [podinfo, route("shop", &rules)]})
 }
 

@@ -42,9 +42,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn start(
-        answer: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static) -> Self {
         Self::start_raw(move |asked| {
             let (status, body) = answer(asked);
             (status, body.to_string())

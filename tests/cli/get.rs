@@ -14,27 +14,49 @@ fn routes_are_a_table_with_a_row_for_each_backend() {
     let ran = healthy().run(&["get", "routes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stderr, "");
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    ROUTE     RULE       HOSTS                 BACKEND                         WEIGHT   DESIRED   OBSERVED   SUCCESS    RPS     P50     P99   OVERRIDE      AGE
+    podinfo   everyone   podinfo.example.com   primary                             95     95.0%      95.2%    99.94%   96.0   4.2ms   398ms   cli:ada       45m
+                                               canary                               5      5.0%          -         -    0.0       -       -
+    shop      insiders   podinfo.example.com   primary                            100    100.0%      95.2%    99.94%   96.0   4.2ms   398ms   <none>     <none>
+                                               canary                               0      0.0%          -         -    0.0       -       -
+              everyone   podinfo.example.com   primary                            100    100.0%      95.2%    99.94%   96.0   4.2ms   398ms   <none>     <none>
+                                               canary                               0      0.0%          -         -    0.0       -       -
+              old        podinfo.example.com   redirect https://example.com/        -         -          -         -      -       -       -   <none>     <none>
+    ");
 }
 
 #[test]
 fn wide_shows_more_columns() {
     let ran = healthy().run(&["get", "routes", "podinfo", "-o", "wide"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    ROUTE     RULE       HOSTS                 BACKEND   WEIGHT   DESIRED   OBSERVED   SUCCESS    RPS     P50     P99   OVERRIDE   AGE   EXPIRES   BASE   SAMPLES    P90   REVISION   REASON        MATCHES
+    podinfo   everyone   podinfo.example.com   primary       95     95.0%      95.2%    99.94%   96.0   4.2ms   398ms   cli:ada    45m    <none>     50      1204   51ms         12   look closer   path under /
+                                               canary         5      5.0%          -         -    0.0       -       -                                50         0      -
+    ");
 }
 
 #[test]
 fn backends_are_a_table() {
     let ran = healthy().run(&["get", "backends", "-o", "wide"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    BACKEND   STATE   PROTOCOL   ENDPOINTS   IN-FLIGHT   CONNECTIONS   USED-BY               ADDRESSES                       PROBLEM
+    primary   ready   http1            2/2           3            17   podinfo/everyone=95   127.0.0.1:9898,127.0.0.1:9899   <none>
+    canary    empty   h2c              0/0           0             0   <none>                <none>                          <none>
+    ");
 }
 
 #[test]
 fn events_come_oldest_first_and_of_one_route_if_asked() {
     let ran = healthy().run(&["get", "events"]);
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    ID   AGE   KIND       WHERE              ACTOR     MESSAGE
+     5   45m   SplitSet   <none>             cli:ada   config reloaded
+     6   45m   SplitSet   shop/everyone      cli:ada   canary 0 -> 5
+     7   45m   SplitSet   podinfo/everyone   cli:ada   canary 5 -> 10
+    ");
     let ran = healthy().run(&["get", "events", "shop", "-o", "name"]);
     assert_eq!(ran.stdout, "event/6\n");
 }
@@ -96,7 +118,10 @@ fn a_server_that_is_something_else_is_recognised() {
     let odd = Api::start(|_| (200, json!({"revision": 1, "items": [{"name": 1}]})));
     let ran = odd.run(&["get", "routes"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("compare `pointsman version`"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("compare `pointsman version`"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -66,7 +66,10 @@ fn a_pipe_gets_each_row_when_it_changes() {
         .iter()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(words[0][..5], ["ROUTE", "RULE", "HOSTS", "BACKEND", "WEIGHT"]);
+    assert_eq!(
+        words[0][..5],
+        ["ROUTE", "RULE", "HOSTS", "BACKEND", "WEIGHT"]
+    );
     let rows: Vec<[&str; 3]> = words[1..].iter().map(|w| [w[0], w[3], w[4]]).collect();
     assert_eq!(
         rows,

@@ -14,7 +14,10 @@ const SPLIT: &str = "/api/v1/routes/podinfo/rules/everyone/split";
 fn obedient() -> Api {
     Api::start(|asked| {
         let now = split(12, 5, over());
-        match (asked.method.as_str(), asked.target.trim_end_matches("?dryRun=true")) {
+        match (
+            asked.method.as_str(),
+            asked.target.trim_end_matches("?dryRun=true"),
+        ) {
             ("GET", "/api/v1/routes/podinfo") => (200, route("podinfo", &[rule("everyone", &now)])),
             ("PUT" | "PATCH", SPLIT) => (200, split(13, 20, over())),
             ("DELETE", SPLIT) => (200, split(13, 50, Value::Null)),
@@ -27,12 +30,23 @@ fn obedient() -> Api {
 fn naming_every_backend_sets_the_split() {
     let api = obedient();
     let ran = api.run(&[
-        "weight", "set", "podinfo", "primary=80", "canary=20", "--reason", "looks fine",
-        "--expires-in", "30m",
+        "weight",
+        "set",
+        "podinfo",
+        "primary=80",
+        "canary=20",
+        "--reason",
+        "looks fine",
+        "--expires-in",
+        "30m",
     ]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stderr, "podinfo/everyone: revision 12 → 13\n");
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    BACKEND    WEIGHT           SHARE
+    primary   95 → 80   95.0% → 80.0%
+    canary     5 → 20    5.0% → 20.0%
+    ");
     let put = &api.asked()[1];
     assert!(put.is("PUT", SPLIT), "{put:?}");
     assert_eq!(put.header("if-match"), Some("\"12\""));
@@ -45,7 +59,14 @@ fn naming_every_backend_sets_the_split() {
 #[test]
 fn naming_some_backends_changes_those() {
     let api = obedient();
-    let ran = api.run(&["weight", "set", "podinfo/everyone", "canary=20", "-o", "json"]);
+    let ran = api.run(&[
+        "weight",
+        "set",
+        "podinfo/everyone",
+        "canary=20",
+        "-o",
+        "json",
+    ]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let said: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(said["revision"], 13);
@@ -59,7 +80,10 @@ fn a_dry_run_says_that_it_is_one() {
     let api = obedient();
     let ran = api.run(&["weight", "set", "podinfo", "canary=20", "--dry-run"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.stderr, "podinfo/everyone: dry run, nothing was changed\n");
+    assert_eq!(
+        ran.stderr,
+        "podinfo/everyone: dry run, nothing was changed\n"
+    );
     assert!(ran.stdout.contains("5 → 20"), "{ran:?}");
     assert!(api.asked()[1].is("PATCH", &format!("{SPLIT}?dryRun=true")));
 }
@@ -76,7 +100,10 @@ fn a_reset_drops_the_override() {
 #[test]
 fn a_stale_revision_is_a_conflict_with_code_7() {
     let api = Api::start(|asked| match asked.method.as_str() {
-        "GET" => (200, route("podinfo", &[rule("everyone", &split(12, 5, over()))])),
+        "GET" => (
+            200,
+            route("podinfo", &[rule("everyone", &split(12, 5, over()))]),
+        ),
         _ => {
             let detail = "The split is at revision 12; look at it again.";
             (412, problem(412, "stale revision", detail))
@@ -86,7 +113,10 @@ fn a_stale_revision_is_a_conflict_with_code_7() {
     assert_eq!(ran.code, Some(7), "{ran:?}");
     assert!(ran.stderr.contains("stale revision"), "{ran:?}");
     let asked = api.asked();
-    assert_eq!((asked.len(), asked[1].header("if-match")), (2, Some("\"9\"")));
+    assert_eq!(
+        (asked.len(), asked[1].header("if-match")),
+        (2, Some("\"9\""))
+    );
     // Without a revision of one's own it is tried on, but not for ever.
     let ran = api.run(&["weight", "set", "podinfo", "canary=20"]);
     assert_eq!(ran.code, Some(7), "{ran:?}");
@@ -134,7 +164,10 @@ fn an_unknown_rule_is_compared_with_the_known_ones() {
 #[test]
 fn every_error_of_a_problem_is_told() {
     let api = Api::start(|asked| match asked.method.as_str() {
-        "GET" => (200, route("podinfo", &[rule("everyone", &split(12, 5, over()))])),
+        "GET" => (
+            200,
+            route("podinfo", &[rule("everyone", &split(12, 5, over()))]),
+        ),
         _ => {
             let mut problem = problem(400, "bad weights", "Nothing was changed.");
             problem["errors"] = json!([
@@ -156,5 +189,8 @@ fn every_error_of_a_problem_is_told() {
 fn a_backend_with_two_weights_is_a_mistake() {
     let ran = healthy().run(&["weight", "set", "podinfo", "canary=1", "canary=2"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("canary is given two weights"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("canary is given two weights"),
+        "{ran:?}"
+    );
 }
