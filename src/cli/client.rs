@@ -59,6 +59,7 @@ pub(super) struct Answer {
 pub(super) struct Client {
     server: Server,
     http: Legacy<HttpConnector, Full<Bytes>>,
+    patience: Duration,
 }
 
 impl Client {
@@ -69,6 +70,7 @@ impl Client {
         Self {
             server,
             http: Legacy::builder(TokioExecutor::new()).build(connector),
+            patience: ANSWER_TIMEOUT,
         }
     }
 
@@ -81,7 +83,7 @@ impl Client {
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let changes = call.method != Method::GET;
         let request = self.request(call)?;
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request)).await {
+        match tokio::time::timeout(self.patience, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.too_late(changes)),
         }
@@ -120,7 +122,10 @@ impl Client {
                 status,
                 body: body.to_bytes(),
             }),
-            Err(error) => Err(self.broken(&error)),
+            Err(error) => Err(Failure::new(format!(
+                "the answer of {} is cut short: {error}",
+                self.server
+            ))),
         }
     }
 
@@ -144,9 +149,8 @@ impl Client {
 
     fn too_late(&self, changes: bool) -> Failure {
         let failure = Failure::new(format!(
-            "{} did not answer within {} seconds",
-            self.server,
-            ANSWER_TIMEOUT.as_secs()
+            "{} did not answer within {:?}",
+            self.server, self.patience
         ))
         .exit(Exit::TimedOut);
         if changes {
@@ -191,4 +195,52 @@ fn deepest<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::err
         deepest = cause;
     }
     deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_left_in_time() {
+        // The kernel accepts; nobody reads.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let mut client = Client::new(address.to_string().parse().expect("a server"));
+        client.patience = Duration::from_millis(20);
+        let failure = client.send(Call::get("/")).await.expect_err("no answer");
+        assert_eq!(failure.exit, Exit::TimedOut);
+        assert!(!failure.to_string().contains("change"), "{failure}");
+        let change = Call {
+            method: Method::DELETE,
+            ..Call::get("/")
+        };
+        let failure = client.send(change).await.expect_err("no answer");
+        assert!(
+            failure.to_string().contains("may have been made"),
+            "{failure}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            use std::io::Write as _;
+            let (mut stream, _) = listener.accept().expect("a client");
+            let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+            stream.write_all(head).expect("an open connection");
+            let chunk = vec![b' '; 1 << 20];
+            while stream.write_all(&chunk).is_ok() {}
+        });
+        let client = Client::new(address.to_string().parse().expect("a server"));
+        let failure = client.send(Call::get("/")).await.expect_err("too long");
+        assert_eq!(failure.exit, Exit::Error);
+        assert!(
+            failure.to_string().contains("cut short: length limit"),
+            "{failure}"
+        );
+    }
 }

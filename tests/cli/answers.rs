@@ -29,7 +29,7 @@ fn entry(backend: &str, weight: u32, desired: f64, good: bool) -> Value {
 }
 
 /// A split of two with `canary` percent for the canary.
-pub(crate) fn split(revision: u64, canary: u32, over: Value) -> Value {
+pub(crate) fn split(revision: u64, canary: u32, over: &Value) -> Value {
     let primary = 100 - canary;
     json!({
         "revision": revision,
@@ -66,14 +66,19 @@ pub(crate) fn over() -> Value {
 
 /// `podinfo` with one rule, and `shop` with two and a redirect.
 pub(crate) fn routes() -> Value {
-    let podinfo = route("podinfo", &[rule("everyone", &split(12, 5, over()))]);
-    let plain = split(1, 0, Value::Null);
+    let podinfo = route("podinfo", &[rule("everyone", &split(12, 5, &over()))]);
+    let plain = split(1, 0, &Value::Null);
     let rules = [
         rule("insiders", &plain),
         rule("everyone", &plain),
         redirect("old"),
     ];
     json!({"revision": 12, "items": [podinfo, route("shop", &rules)]})
+}
+
+fn nth_route(at: usize) -> Value {
+    let route = routes().pointer(&format!("/items/{at}")).cloned();
+    route.expect("there are two")
 }
 
 pub(crate) fn backends() -> Value {
@@ -109,8 +114,8 @@ pub(crate) fn problem(status: u16, title: &str, detail: &str) -> Value {
 pub(crate) fn healthy() -> Api {
     Api::start(|asked: &Asked| match asked.target.as_str() {
         "/api/v1/routes" => (200, routes()),
-        "/api/v1/routes/podinfo" => (200, routes()["items"][0].clone()),
-        "/api/v1/routes/shop" => (200, routes()["items"][1].clone()),
+        "/api/v1/routes/podinfo" => (200, nth_route(0)),
+        "/api/v1/routes/shop" => (200, nth_route(1)),
         "/api/v1/backends" => (200, backends()),
         "/api/v1/events" => {
             let events = [

@@ -25,7 +25,7 @@ fn moving() -> Api {
                 .collect();
             return (200, json!({"revision": 1, "items": events}));
         }
-        let split = split(call.into(), call, Value::Null);
+        let split = split(call.into(), call, &Value::Null);
         let routes = [route("podinfo", &[rule("everyone", &split)])];
         (200, json!({"revision": call, "items": routes}))
     })

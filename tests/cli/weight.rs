@@ -13,14 +13,14 @@ const SPLIT: &str = "/api/v1/routes/podinfo/rules/everyone/split";
 /// An API that does what it is told: `podinfo` goes from 5 to 20 percent, and back to 50.
 fn obedient() -> Api {
     Api::start(|asked| {
-        let now = split(12, 5, over());
+        let now = split(12, 5, &over());
         match (
             asked.method.as_str(),
             asked.target.trim_end_matches("?dryRun=true"),
         ) {
             ("GET", "/api/v1/routes/podinfo") => (200, route("podinfo", &[rule("everyone", &now)])),
-            ("PUT" | "PATCH", SPLIT) => (200, split(13, 20, over())),
-            ("DELETE", SPLIT) => (200, split(13, 50, Value::Null)),
+            ("PUT" | "PATCH", SPLIT) => (200, split(13, 20, &over())),
+            ("DELETE", SPLIT) => (200, split(13, 50, &Value::Null)),
             _ => (404, problem(404, "unknown route", "")),
         }
     })
@@ -102,7 +102,7 @@ fn a_stale_revision_is_a_conflict_with_code_7() {
     let api = Api::start(|asked| match asked.method.as_str() {
         "GET" => (
             200,
-            route("podinfo", &[rule("everyone", &split(12, 5, over()))]),
+            route("podinfo", &[rule("everyone", &split(12, 5, &over()))]),
         ),
         _ => {
             let detail = "The split is at revision 12; look at it again.";
@@ -128,10 +128,10 @@ fn a_change_that_was_overtaken_is_tried_again() {
     let revision = Arc::new(AtomicU64::new(12));
     let api = Api::start(move |asked| match asked.method.as_str() {
         "GET" => {
-            let now = split(revision.fetch_add(1, Ordering::Relaxed), 5, over());
+            let now = split(revision.fetch_add(1, Ordering::Relaxed), 5, &over());
             (200, route("podinfo", &[rule("everyone", &now)]))
         }
-        _ if asked.header("if-match") == Some("\"13\"") => (200, split(14, 20, over())),
+        _ if asked.header("if-match") == Some("\"13\"") => (200, split(14, 20, &over())),
         _ => (412, problem(412, "stale revision", "")),
     });
     let ran = api.run(&["weight", "set", "podinfo", "canary=20"]);
@@ -166,7 +166,7 @@ fn every_error_of_a_problem_is_told() {
     let api = Api::start(|asked| match asked.method.as_str() {
         "GET" => (
             200,
-            route("podinfo", &[rule("everyone", &split(12, 5, over()))]),
+            route("podinfo", &[rule("everyone", &split(12, 5, &over()))]),
         ),
         _ => {
             let mut problem = problem(400, "bad weights", "Nothing was changed.");
