@@ -94,6 +94,20 @@ impl Question {
         })
     }
 
+    /// The URL as it was understood, `Host` header included.
+    pub(crate) fn url(&self) -> String {
+        let mut url = String::new();
+        if !self.authority.is_empty() {
+            url = format!("{}://{}", self.scheme, self.authority);
+        }
+        url.push_str(&self.path);
+        if let Some(query) = &self.query {
+            url.push('?');
+            url.push_str(query);
+        }
+        url
+    }
+
     fn view(&self) -> View<'_> {
         View {
             method: &self.method,
@@ -114,15 +128,7 @@ impl Question {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.method)?;
-        if !self.authority.is_empty() {
-            write!(f, "{}://{}", self.scheme, self.authority)?;
-        }
-        f.write_str(&self.path)?;
-        match &self.query {
-            Some(query) => write!(f, "?{query}"),
-            None => Ok(()),
-        }
+        write!(f, "{} {}", self.method, self.url())
     }
 }
 
@@ -245,5 +251,98 @@ fn problem(backend: Option<&Arc<Backend>>) -> Option<String> {
             Some("503: no endpoints".to_owned())
         }
         Some(Target::Endpoints(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RouteName, RuleId, RuleName, Split, Weight};
+    use crate::routing::{Choice, Filters, HeaderEdits, Timeouts};
+    use crate::upstream::{Balance, Protocol};
+    use std::time::Duration;
+
+    fn ask(url: &str, headers: &[&str]) -> Result<String, QuestionError> {
+        let question = Question::parse(url, Method::GET, headers.iter().copied())?;
+        Ok(question.to_string())
+    }
+
+    #[test]
+    fn questions_are_read_as_people_write_them() {
+        for (url, headers, read) in [
+            ("http://a.b/c?d=e#f", &[][..], "GET http://a.b/c?d=e"),
+            ("a.b:8080", &[], "GET http://a.b:8080/"),
+            ("/c", &[], "GET /c"),
+            ("/c", &["Host: a.b"], "GET http://a.b/c"),
+            ("https://x/c", &["host:a.b"], "GET https://a.b/c"),
+        ] {
+            assert_eq!(ask(url, headers).as_deref(), Ok(read), "{url}");
+        }
+        assert!(matches!(ask("a b", &[]), Err(QuestionError::Url(_))));
+        assert!(matches!(ask("ftp://a", &[]), Err(QuestionError::Scheme(_))));
+        for bad in ["no colon", ": no name", "a b: c", "a: \u{7f}"] {
+            let asked = ask("/", &[bad]);
+            assert!(matches!(asked, Err(QuestionError::Header(_))), "{bad}");
+        }
+    }
+
+    fn backend(name: &str, target: Target) -> (BackendName, Arc<Backend>) {
+        let name = BackendName::parse(name).expect("a name");
+        let backend = Backend {
+            name: name.clone(),
+            target,
+            protocol: Protocol::Http1,
+            balance: Balance::RoundRobin,
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+            idle_max: 1,
+        };
+        (name, Arc::new(backend))
+    }
+
+    fn rule(on_unavailable: OnUnavailable) -> Rule {
+        let entry = |(name, weight)| {
+            let choice = Choice {
+                backend: BackendName::parse(name).expect("a name"),
+                request: HeaderEdits::default(),
+                response: HeaderEdits::default(),
+            };
+            (choice, Weight::new(weight).expect("in range"))
+        };
+        Rule {
+            id: RuleId {
+                route: RouteName::parse("route").expect("a name"),
+                rule: RuleName::parse("rule").expect("a name"),
+            },
+            hosts: Arc::new([]),
+            matches: Vec::new(),
+            filters: Filters::default(),
+            split: Split::new([("a", 60), ("b", 20), ("empty", 15), ("odd", 5)].map(entry)),
+            on_unavailable,
+            timeouts: Timeouts { request: None },
+        }
+    }
+
+    #[test]
+    fn who_cannot_answer_keeps_its_share_or_gives_it_away() {
+        let there = || Target::Endpoints(["127.0.0.1:1".parse().expect("an address")].into());
+        let backends = HashMap::from([
+            backend("a", there()),
+            backend("b", there()),
+            backend("empty", Target::Endpoints([].into())),
+            backend("odd", Target::Invalid("no such service".into())),
+        ]);
+        let told = |on_unavailable| {
+            let shares = shares(&rule(on_unavailable), &backends);
+            let problems: Vec<_> = shares.iter().map(|one| one.problem.clone()).collect();
+            assert_eq!(problems[..2], [None, None]);
+            assert_eq!(problems[2].as_deref(), Some("503: no endpoints"));
+            assert_eq!(problems[3].as_deref(), Some("500: no such service"));
+            shares.iter().map(|one| one.share).collect::<Vec<_>>()
+        };
+        assert_eq!(told(OnUnavailable::Fail), [0.6, 0.2, 0.15, 0.05]);
+        assert_eq!(told(OnUnavailable::Redistribute), [0.75, 0.25, 0.0, 0.0]);
+        let nobody = shares(&rule(OnUnavailable::Redistribute), &HashMap::new());
+        assert!((nobody[0].share - 0.6).abs() < f64::EPSILON, "{nobody:?}");
     }
 }

@@ -50,7 +50,8 @@ pub(super) struct Place<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) dry_run: bool,
-    pub(super) if_match: u64,
+    /// Revision that the change is based on.
+    pub(super) if_match: Option<u64>,
 }
 
 /// A control API that can be called.
@@ -68,15 +69,48 @@ impl Api {
         self.json(Call::get(&path)).await
     }
 
-    /// One of a kind by its name.
-    pub(super) async fn one(&self, kind: Kind, name: &str) -> Result<Value, Failure> {
-        let path = format!("/api/v1/{}/{}", kind.plural(), encode(name));
-        self.json(Call::get(&path)).await
+    /// The newest events, as many as the API gives at once.
+    pub(super) async fn many_events(&self) -> Result<Value, Failure> {
+        self.json(Call::get("/api/v1/events?limit=1000")).await
     }
 
-    pub(super) async fn route(&self, name: &str) -> Result<view::Route, Failure> {
-        let route = self.one(Kind::Routes, name).await?;
-        self.shape(route)
+    /// One of a kind by its name; `None` when there is none.
+    pub(super) async fn find(&self, kind: Kind, name: &str) -> Result<Option<Value>, Failure> {
+        let path = format!("/api/v1/{}/{}", kind.plural(), encode(name));
+        let answer = self.0.send(Call::get(&path)).await?;
+        let unknown = answer.status == StatusCode::NOT_FOUND
+            && serde_json::from_slice::<view::Problem>(&answer.body).is_ok();
+        if unknown {
+            return Ok(None);
+        }
+        self.read(&answer).map(Some)
+    }
+
+    /// One of a kind by its name, or a failure that helps to find the right one.
+    pub(super) async fn one(&self, kind: Kind, name: &str) -> Result<Value, Failure> {
+        match self.find(kind, name).await? {
+            Some(found) => Ok(found),
+            None => Err(self.unknown(kind, name).await),
+        }
+    }
+
+    /// What to say about a name that there is not.
+    pub(super) async fn unknown(&self, kind: Kind, name: &str) -> Failure {
+        let failure = Failure::new(format!("there is no {} {name}", kind.singular()));
+        let Ok(page) = self.list(kind).await else {
+            return failure;
+        };
+        let items = page.get("items").and_then(Value::as_array);
+        let names = items.into_iter().flatten();
+        let names = names.filter_map(|item| item.get("name")?.as_str());
+        let names: Vec<&str> = names.collect();
+        match closest(name, &names) {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure.hint(format!(
+                "`pointsman get {}` lists what there is",
+                kind.plural()
+            )),
+        }
     }
 
     /// Sets weights: of every backend of the split (`PUT`), or of some (`PATCH`).
@@ -88,7 +122,8 @@ impl Api {
         change: &view::SplitChange,
     ) -> Result<Value, Failure> {
         let body = serde_json::to_vec(change).expect("plain data always serialises");
-        self.change_split(place, terms, method, Some(body)).await
+        self.change_split(place, terms, method, None, Some(body))
+            .await
     }
 
     /// Drops the override of a split.
@@ -96,8 +131,11 @@ impl Api {
         &self,
         place: Place<'_>,
         terms: Terms,
+        reason: Option<&str>,
     ) -> Result<Value, Failure> {
-        self.change_split(place, terms, Method::DELETE, None).await
+        let reason = reason.map(|reason| format!("reason={}", encode(reason)));
+        self.change_split(place, terms, Method::DELETE, reason, None)
+            .await
     }
 
     async fn change_split(
@@ -105,19 +143,23 @@ impl Api {
         place: Place<'_>,
         terms: Terms,
         method: Method,
+        query: Option<String>,
         body: Option<Vec<u8>>,
     ) -> Result<Value, Failure> {
-        let dry = if terms.dry_run { "?dryRun=true" } else { "" };
+        let dry_run = terms.dry_run.then(|| "dryRun=true".to_owned());
+        let query: Vec<String> = dry_run.into_iter().chain(query).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
         let path = format!(
-            "/api/v1/routes/{}/rules/{}/split{dry}",
+            "/api/v1/routes/{}/rules/{}/split{mark}{}",
             encode(place.route),
-            encode(place.rule)
+            encode(place.rule),
+            query.join("&")
         );
         let call = Call {
             method,
             path: &path,
             body,
-            if_match: Some(terms.if_match),
+            if_match: terms.if_match,
         };
         self.json(call).await
     }
@@ -152,8 +194,16 @@ impl Api {
 
     async fn json(&self, call: Call<'_>) -> Result<Value, Failure> {
         let answer = self.0.send(call).await?;
+        self.read(&answer)
+    }
+
+    /// No content is `null`.
+    fn read(&self, answer: &Answer) -> Result<Value, Failure> {
         if !answer.status.is_success() {
-            return Err(self.problem(&answer));
+            return Err(self.problem(answer));
+        }
+        if answer.status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         serde_json::from_slice(&answer.body).map_err(|error| self.foreign(&error))
     }
@@ -177,10 +227,12 @@ impl Api {
                 .exit(exit)
                 .hint("is this the address of the control API, and not of the proxy?");
         };
-        let mut failure = Failure::new(printable(&problem.title)).exit(exit);
-        if !problem.detail.is_empty() && problem.detail != problem.title {
-            failure = failure.note(printable(&problem.detail));
-        }
+        // The detail says what is wrong here; the title only what kind of thing that is.
+        let message = match problem.detail.as_str() {
+            "" => &problem.title,
+            detail => detail,
+        };
+        let mut failure = Failure::new(printable(message)).exit(exit);
         for error in &problem.errors {
             failure = failure.note(printable(&format!("{}: {}", error.pointer, error.message)));
             if let Some(hint) = &error.hint {
@@ -191,8 +243,30 @@ impl Api {
     }
 }
 
+/// The name that was probably meant.
+pub(super) fn closest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let near = names
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), *other))
+        .filter(|(similarity, _)| *similarity > 0.8);
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, other)| other)
+}
+
 /// Text from elsewhere without what could steer the terminal.
 pub(super) fn printable(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_name() {
+        let names = ["everyone", "insiders"];
+        assert_eq!(closest("evryone", &names), Some("everyone"));
+        assert_eq!(closest("beta", &names), None);
+    }
 }

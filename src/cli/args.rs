@@ -301,6 +301,10 @@ pub(super) struct WeightReset {
     #[arg(value_name = "ROUTE[/RULE]")]
     pub(super) target: Target,
 
+    /// Why; kept in the history.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+
     #[command(flatten)]
     pub(super) change: Change,
 }

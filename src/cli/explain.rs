@@ -20,7 +20,6 @@ use crate::admin::view;
 /// A question as it was typed, and as it was understood.
 #[derive(Debug)]
 pub(super) struct Asked {
-    url: String,
     method: Method,
     headers: Vec<String>,
     question: Question,
@@ -44,7 +43,6 @@ impl Asked {
         let question = Question::parse(&url, method.clone(), lines)
             .map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self {
-            url,
             method,
             headers,
             question,
@@ -69,7 +67,7 @@ pub(super) fn of_file(asked: &Asked, config: &Path) -> Result<Exit, Failure> {
 /// Asks what runs.
 pub(super) async fn of_running(asked: &Asked, api: &Api) -> Result<Exit, Failure> {
     let answer = api
-        .explain(&asked.url, &asked.method, &asked.headers)
+        .explain(&asked.question.url(), &asked.method, &asked.headers)
         .await?;
     show(asked, &api.shape(answer)?)
 }

@@ -44,7 +44,7 @@ impl Wanted {
         match (self.kind, &self.name) {
             (Kind::Routes | Kind::Backends, Some(name)) => api.one(self.kind, name).await,
             (Kind::Events, Some(route)) => {
-                let mut page = api.list(self.kind).await?;
+                let mut page = api.many_events().await?;
                 if let Some(Value::Array(events)) = page.get_mut("items") {
                     events
                         .retain(|event| event.get("route").and_then(Value::as_str) == Some(route));

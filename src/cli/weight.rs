@@ -5,12 +5,13 @@
 //! revision of the user's own, a change that came in between is read and tried on again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use http::Method;
 use serde_json::Value;
 
-use super::api::{Api, Place, Terms};
+use super::api::{Api, Kind, Place, Terms, closest, printable};
 use super::args::{Change, Format, Weight as Command, WeightReset, WeightSet};
 use super::exit::{Exit, Failure};
 use super::output::{Printer, say};
@@ -44,6 +45,16 @@ impl FromStr for Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.route)?;
+        match &self.rule {
+            Some(rule) => write!(f, "/{rule}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `BACKEND=N`.
 #[derive(Clone, Debug)]
 pub(super) struct Assignment {
@@ -71,14 +82,24 @@ impl FromStr for Assignment {
     }
 }
 
+/// What is to become of a split.
+#[derive(Debug)]
+enum Wish {
+    Set(view::SplitChange),
+    Reset { reason: Option<String> },
+}
+
 pub(super) async fn weight(api: &Api, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Set(set) => {
-            let wanted = wanted(&set)?;
-            let WeightSet { target, change, .. } = set;
-            apply(api, &target, &change, Some(&wanted)).await
+            let wish = Wish::Set(wanted(&set)?);
+            apply(api, &set.target, &set.change, &wish).await
         }
-        Command::Reset(WeightReset { target, change }) => apply(api, &target, &change, None).await,
+        Command::Reset(WeightReset {
+            target,
+            reason,
+            change,
+        }) => apply(api, &target, &change, &Wish::Reset { reason }).await,
     }
 }
 
@@ -97,31 +118,36 @@ fn wanted(set: &WeightSet) -> Result<view::SplitChange, Failure> {
     })
 }
 
-/// Makes the change, `None` being a reset, and shows it.
-async fn apply(
-    api: &Api,
-    target: &Target,
-    change: &Change,
-    wanted: Option<&view::SplitChange>,
-) -> Result<Exit, Failure> {
+/// Makes the change and shows it.
+async fn apply(api: &Api, target: &Target, change: &Change, wish: &Wish) -> Result<Exit, Failure> {
     let mut attempts = 1;
     loop {
-        let route = api.route(target.route.as_str()).await?;
-        let rule = rule_of(&route, target)?;
+        let Some(route) = api.find(Kind::Routes, target.route.as_str()).await? else {
+            return gone(api, target, change, wish).await;
+        };
+        let route: view::Route = api.shape(route)?;
+        let rule = match rule_of(&route, target) {
+            Ok(rule) => rule,
+            Err(Missing::Rule(failure)) => {
+                let parked = gone(api, target, change, wish).await;
+                return parked.map_err(|_| failure);
+            }
+            Err(Missing::Choice(failure)) => return Err(failure),
+        };
         let place = Place {
             route: &route.name,
             rule: &rule.name,
         };
         let terms = Terms {
             dry_run: change.dry_run,
-            if_match: change.if_match.unwrap_or(rule.split.revision),
+            if_match: Some(change.if_match.unwrap_or(rule.split.revision)),
         };
-        let answer = match wanted {
-            Some(wanted) => {
+        let answer = match wish {
+            Wish::Set(wanted) => {
                 let method = method(wanted, &rule.split);
                 api.set_split(place, terms, method, wanted).await
             }
-            None => api.reset_split(place, terms).await,
+            Wish::Reset { reason } => api.reset_split(place, terms, reason.as_deref()).await,
         };
         match answer {
             Ok(answer) => return show(api, place, &rule.split, answer, change),
@@ -137,6 +163,34 @@ async fn apply(
     }
 }
 
+/// What can be done about a rule that does not run: drop the override that waits for it.
+async fn gone(api: &Api, target: &Target, change: &Change, wish: &Wish) -> Result<Exit, Failure> {
+    let unknown = api.unknown(Kind::Routes, target.route.as_str());
+    let (Some(rule), Wish::Reset { reason }) = (&target.rule, wish) else {
+        return Err(unknown.await);
+    };
+    let place = Place {
+        route: target.route.as_str(),
+        rule: rule.as_str(),
+    };
+    let terms = Terms {
+        dry_run: change.dry_run,
+        if_match: change.if_match,
+    };
+    if api
+        .reset_split(place, terms, reason.as_deref())
+        .await
+        .is_err()
+    {
+        return Err(unknown.await);
+    }
+    let would = if change.dry_run { "would be" } else { "was" };
+    say(&format_args!(
+        "{target}: the parked override {would} dropped"
+    ));
+    Ok(Exit::Ok)
+}
+
 /// `PUT` names every backend of the split; anything else, a wrong name included, is a `PATCH`.
 fn method(wanted: &view::SplitChange, split: &view::Split) -> Method {
     let named = wanted.weights.keys();
@@ -147,28 +201,38 @@ fn method(wanted: &view::SplitChange, split: &view::Split) -> Method {
     }
 }
 
+/// Why no rule could be found.
+enum Missing {
+    /// The named one does not run.
+    Rule(Failure),
+    /// None was named, and there is not exactly one.
+    Choice(Failure),
+}
+
 /// The rule that is meant: the named one, or the only one with a split.
-fn rule_of<'a>(route: &'a view::Route, target: &Target) -> Result<&'a view::Rule, Failure> {
+fn rule_of<'a>(route: &'a view::Route, target: &Target) -> Result<&'a view::Rule, Missing> {
     if let Some(name) = &target.rule {
         let found = route.rules.iter().find(|rule| rule.name == name.as_str());
-        return found.ok_or_else(|| unknown_rule(route, name.as_str()));
+        return found.ok_or_else(|| Missing::Rule(unknown_rule(route, name.as_str())));
     }
     let splitting: Vec<&view::Rule> = splitting(route).collect();
     match splitting.as_slice() {
         [only] => Ok(only),
-        [] => Err(Failure::new(format!(
+        [] => Err(Missing::Choice(Failure::new(format!(
             "no rule of route {} has a split",
             route.name
-        ))),
+        )))),
         several => {
             let failure = Failure::usage(format!(
                 "route {} has {} rules with a split: say which one",
                 route.name,
                 several.len()
             ));
-            Err(several.iter().fold(failure, |failure, rule| {
-                failure.note(format!("{}/{}", route.name, rule.name))
-            }))
+            Err(Missing::Choice(
+                several.iter().fold(failure, |failure, rule| {
+                    failure.note(format!("{}/{}", route.name, rule.name))
+                }),
+            ))
         }
     }
 }
@@ -187,16 +251,6 @@ fn unknown_rule(route: &view::Route, name: &str) -> Failure {
     }
 }
 
-/// The name that was probably meant.
-fn closest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let near = names
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), *other))
-        .filter(|(similarity, _)| *similarity > 0.8);
-    near.max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, other)| other)
-}
-
 fn show(
     api: &Api,
     place: Place<'_>,
@@ -206,6 +260,10 @@ fn show(
 ) -> Result<Exit, Failure> {
     let mut out = Printer::new();
     let name = format!("{}/{}", place.route, place.rule);
+    let warnings = answer.get("warnings").and_then(Value::as_array);
+    for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
+        say(&format_args!("warning: {}", printable(warning)));
+    }
     match change.output.format {
         Format::Json => out.json(&answer)?,
         Format::Yaml => out.yaml(&answer)?,
@@ -269,12 +327,5 @@ mod tests {
         ] {
             assert!(bad.parse::<Assignment>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_typo_finds_its_name() {
-        let names = ["everyone", "insiders"];
-        assert_eq!(closest("evryone", &names), Some("everyone"));
-        assert_eq!(closest("beta", &names), None);
     }
 }

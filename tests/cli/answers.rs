@@ -117,7 +117,7 @@ pub(crate) fn healthy() -> Api {
         "/api/v1/routes/podinfo" => (200, nth_route(0)),
         "/api/v1/routes/shop" => (200, nth_route(1)),
         "/api/v1/backends" => (200, backends()),
-        "/api/v1/events" => {
+        "/api/v1/events" | "/api/v1/events?limit=1000" => {
             let events = [
                 event(7, Some("podinfo"), "canary 5 -> 10"),
                 event(6, Some("shop"), "canary 0 -> 5"),

@@ -84,7 +84,7 @@ fn a_problem_is_told_in_words() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
     assert_eq!(
         ran.stderr,
-        "error: unknown route\n  There is no route podinf; did you mean podinfo?\n"
+        "error: there is no route podinf\nhint: did you mean podinfo?\n"
     );
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::answers::{healthy, over, problem, route, rule, split};
+use crate::answers::{healthy, over, problem, route, routes, rule, split};
 use crate::api::Api;
 
 const SPLIT: &str = "/api/v1/routes/podinfo/rules/everyone/split";
@@ -111,7 +111,7 @@ fn a_stale_revision_is_a_conflict_with_code_7() {
     });
     let ran = api.run(&["weight", "set", "podinfo", "canary=20", "--if-match", "9"]);
     assert_eq!(ran.code, Some(7), "{ran:?}");
-    assert!(ran.stderr.contains("stale revision"), "{ran:?}");
+    assert!(ran.stderr.contains("is at revision 12"), "{ran:?}");
     let asked = api.asked();
     assert_eq!(
         (asked.len(), asked[1].header("if-match")),
@@ -180,7 +180,7 @@ fn every_error_of_a_problem_is_told() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(
         ran.stderr,
-        "error: bad weights\n  Nothing was changed.\n  /weights/canry: no such backend\n    hint: \
+        "error: Nothing was changed.\n  /weights/canry: no such backend\n    hint: \
          canary?\n"
     );
 }
@@ -191,6 +191,57 @@ fn a_backend_with_two_weights_is_a_mistake() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(
         ran.stderr.contains("canary is given two weights"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_parked_override_can_be_dropped_too() {
+    let api = Api::start_raw(|asked| match asked.method.as_str() {
+        "DELETE" if asked.target.contains("/old/rules/everyone/") => (204, String::new()),
+        "GET" if asked.target == "/api/v1/routes" => (200, routes().to_string()),
+        _ => (
+            404,
+            problem(404, "Not Found", "there is no such thing").to_string(),
+        ),
+    });
+    let ran = api.run(&["weight", "reset", "old/everyone", "--reason", "it is gone"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "old/everyone: the parked override was dropped\n"
+    );
+    let deleted = &api.asked()[1];
+    assert!(
+        deleted.target.ends_with("/split?reason=it%20is%20gone"),
+        "{deleted:?}"
+    );
+    assert_eq!(deleted.header("if-match"), None);
+    let ran = api.run(&["weight", "reset", "podinf/everyone"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "error: there is no route podinf\nhint: did you mean podinfo?\n"
+    );
+}
+
+#[test]
+fn warnings_of_a_change_are_passed_on() {
+    let api = Api::start(|asked| match asked.method.as_str() {
+        "GET" => (
+            200,
+            route("podinfo", &[rule("everyone", &split(12, 5, &over()))]),
+        ),
+        _ => {
+            let mut changed = split(13, 20, &over());
+            changed["warnings"] = json!(["every weight is 0"]);
+            (200, changed)
+        }
+    });
+    let ran = api.run(&["weight", "set", "podinfo", "canary=0"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with("warning: every weight is 0\n"),
         "{ran:?}"
     );
 }
