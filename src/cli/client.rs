@@ -166,7 +166,8 @@ fn actor() -> HeaderValue {
     let user = ["USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    let named = format!("cli:{}", user.as_deref().unwrap_or("unknown"));
+    let by_number = || format!("cli:uid-{}", rustix::process::getuid().as_raw());
+    let named = user.map_or_else(by_number, |user| format!("cli:{user}"));
     HeaderValue::try_from(named).unwrap_or_else(|_| HeaderValue::from_static("cli:unknown"))
 }
 

@@ -68,7 +68,10 @@ fn rule_rows(route: &view::Route, rule: &view::Rule, breadth: Breadth, now: Time
             cells.extend(more);
             cells.push(rule.split.revision.to_string());
             cells.push(word(over.and_then(|over| over.reason.as_deref())));
-            cells.push(word(Some(&rule.matches.join(" or "))));
+            cells.push(match rule.matches.as_slice() {
+                [] => "everything".to_owned(),
+                matches => matches.join(" or "),
+            });
         }
         Row::new(cells)
     };
