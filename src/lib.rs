@@ -21,6 +21,7 @@
 //!    or drained; everything that grows has a limit.
 
 mod admin;
+mod cli;
 mod config;
 mod demo;
 mod drain;
@@ -36,3 +37,5 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod upstream;
+
+pub use cli::main;

@@ -83,6 +83,11 @@ const FLOORS: &[(&str, &[&str])] = &[
             LEAVES,
         ],
     ),
+    // the router's own words, told in the API's shape; the CLI asks it about files too
+    (
+        "admin::explain",
+        &["model", "routing", "upstream", "admin::view", LEAVES],
+    ),
     (
         "kubernetes",
         &["model", "config::schema", "store", "rollout", LEAVES],

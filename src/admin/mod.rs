@@ -11,6 +11,7 @@
 mod body;
 mod browser;
 mod context;
+pub(crate) mod explain;
 mod handlers;
 mod openapi;
 mod params;

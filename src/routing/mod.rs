@@ -20,7 +20,7 @@ mod select;
 pub(crate) use explain::{Considered, Verdict};
 pub(crate) use filter::{Filters, HeaderEdits, Origin, PathEdit, Redirect, Rewrite};
 pub(crate) use host::{HostError, HostPattern};
-pub(crate) use path::{PathError, PathMatch, Scratch};
+pub(crate) use path::{PathError, PathMatch, Scratch, normalise};
 pub(crate) use predicate::{Condition, Conditions, TextMatch};
 pub(crate) use router::{Found, Match, Router, View};
 pub(crate) use rule::{Choice, OnUnavailable, Rule, Timeouts};

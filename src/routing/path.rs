@@ -133,7 +133,7 @@ fn check_literal(text: &str) -> Result<(), PathError> {
 pub(crate) struct Scratch(String);
 
 /// The normal form of `path`: `path` itself where it is normal already, else written to `scratch`.
-pub(super) fn normalise<'a>(path: &'a str, scratch: &'a mut Scratch) -> &'a str {
+pub(crate) fn normalise<'a>(path: &'a str, scratch: &'a mut Scratch) -> &'a str {
     if is_normal(path.as_bytes()) {
         return path;
     }
