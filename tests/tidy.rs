@@ -38,7 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("rollout::analysis", PURE_ROLLOUT),
     // leaves: usable from floors 1 to 4
     ("drain", &[]),
-    ("ready", &[]),
+    ("ready", &["drain"]),
     ("signal", &["drain", "ready"]),
     ("telemetry", &["model"]),
     // floor 1: pieces
@@ -165,6 +165,19 @@ fn what_must_be_absent_is_absent() {
 #[test]
 fn only_the_names_module_spells_metric_names() {
     none(&check_metric_names(&sources()));
+}
+
+#[test]
+fn the_guide_lists_every_metric() {
+    let guide = read(&root().join("docs/guide/metrics.md"));
+    let sources = sources();
+    let names = sources
+        .iter()
+        .find(|source| source.within(&["metrics::names"]));
+    none(&check_metric_table(
+        names.expect("metrics::names exists"),
+        &guide,
+    ));
 }
 
 #[test]

@@ -314,13 +314,13 @@ class Child:
                 break
             except subprocess.TimeoutExpired:
                 continue
-        if self.process.poll() is None:
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self.process.wait(timeout=5)
+        # Descendants that outlived their parent, and the parent if it would not go.
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(timeout=5)
 
 
 # ---- the peers -----------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ fn every_ban_catches_its_words() {
         ),
         ("src/app.rs", "fn f() { std::thread::sleep(ONE_SECOND); }"),
         ("src/app.rs", "fn f() { todo!() }"),
-        ("src/proxy/worker.rs", "struct Worker { store: u8 }"),
+        ("src/proxy/worker.rs", "fn f() { pointsman::store::open() }"),
     ] {
         assert_eq!(check_bans(&one(file, code)).len(), 1, "{file}: {code}");
     }
@@ -205,6 +205,22 @@ fn metric_names_are_caught_in_strings_only() {
     assert_eq!(
         check_metric_names(&one("src/metrics/names.rs", code)),
         Problems::new()
+    );
+}
+
+#[test]
+fn a_metric_missing_in_the_guide_or_stale_there_is_caught() {
+    let names = Source::new(
+        "src/metrics/names.rs",
+        "//! x\nconst A: &str = \"pointsman_a\";",
+    );
+    assert_eq!(
+        check_metric_table(&names, "| `pointsman_a` | gauge |"),
+        Problems::new()
+    );
+    assert_eq!(
+        check_metric_table(&names, "| `pointsman_b` | gauge |").len(),
+        2
     );
 }
 

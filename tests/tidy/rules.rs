@@ -109,7 +109,13 @@ pub(crate) const BANS: &[Ban] = &[
         why: "only store::apply may publish a Snapshot",
     },
     Ban {
-        patterns: &["config", "store", "admin", "rollout", "kubernetes"],
+        patterns: &[
+            "config ::",
+            "store ::",
+            "admin ::",
+            "rollout ::",
+            "kubernetes ::",
+        ],
         only_in: &["proxy"],
         except_in: &[],
         why: "the data path has never heard of the control plane",
@@ -297,6 +303,32 @@ pub(crate) fn orphan_configs(
         }
     }
     problems
+}
+
+/// Metrics the code exports and the guide does not list, and the other way round.
+pub(crate) fn check_metric_table(names: &Source, guide: &str) -> Problems {
+    let exempt = test_lines(names);
+    let exported: BTreeSet<String> = strings(&names.raw)
+        .into_iter()
+        .filter(|string| string.text.starts_with("pointsman_") && !exempt.contains(&string.line))
+        .map(|string| string.text)
+        .collect();
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned());
+    let listed: BTreeSet<String> = guide
+        .lines()
+        .filter_map(row)
+        .filter(|name| name.starts_with("pointsman_"))
+        .collect();
+    let missing = exported
+        .difference(&listed)
+        .map(|name| format!("{name} is not in the guide"));
+    let stale = listed
+        .difference(&exported)
+        .map(|name| format!("{name} is not exported"));
+    missing
+        .chain(stale)
+        .map(|what| format!("docs/guide/metrics.md:1: {what}"))
+        .collect()
 }
 
 /// Crates we decided against, and crates that come from somewhere else than crates.io.

@@ -29,7 +29,9 @@ impl Source {
             module.pop();
         }
         let (tokens, _) = split_off_tests(&tokens(raw));
-        let is_test = module.last().is_some_and(|last| last == "tests");
+        let is_test = module
+            .last()
+            .is_some_and(|last| last == "tests" || last.ends_with("_tests"));
         Self {
             file: file.to_owned(),
             module,
