@@ -21,6 +21,7 @@
 //!    or drained; everything that grows has a limit.
 
 mod admin;
+mod app;
 mod cli;
 mod config;
 mod demo;

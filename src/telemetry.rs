@@ -3,12 +3,36 @@
 //! A worker fills in a line and hands it to a bounded queue; a thread of its own writes. When the
 //! reader of the log is too slow, lines are dropped and counted, and no request ever waits.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
+
+/// How Pointsman writes what it has to say about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Starts the log on stderr. `filter` is a level (`info`) or a filter of `tracing` (`info,h2=warn`).
+///
+/// # Errors
+/// When `filter` is neither.
+pub(crate) fn init(format: LogFormat, filter: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| format!("`{filter}` is no log level: {error}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match format {
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            log.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+        }
+    };
+    started.map_err(|error| format!("the log cannot be started twice: {error}"))
+}
 
 /// Lines that may wait to be written.
 const QUEUE_LINES_MAX: usize = 4096;

@@ -15,7 +15,6 @@ mod exit;
 mod explain;
 mod get;
 mod output;
-mod pending;
 mod rows;
 mod run;
 mod shell;

@@ -2,14 +2,16 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{Demo, LogFormat, Run};
 use super::exit::{Exit, Failure};
 use super::output::{Printer, Sink};
-use super::pending::app::{self, RunOptions};
-use super::pending::demo::{self, DemoOptions, DemoOutcome, Look};
+use crate::app::{self, Ended, Leave, Options, RunOptions, Source};
+use crate::demo::{self, DemoOptions, DemoOutcome, Look, ProxyOptions};
+use crate::telemetry;
 
 pub(super) fn run(args: Run) -> Result<Exit, Failure> {
     let Run {
@@ -25,13 +27,18 @@ pub(super) fn run(args: Run) -> Result<Exit, Failure> {
             Failure::usage("there is no usual place for state here: HOME is not set")
                 .hint("name a directory with --state-dir")
         })?;
-    let options = RunOptions {
-        config,
-        workers,
-        state_dir: Some(state_dir),
+    let format = match log_format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormat::Auto if io::stderr().is_terminal() => telemetry::LogFormat::Text,
+        LogFormat::Auto => telemetry::LogFormat::Json,
     };
-    app::run(options).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(Exit::Ok)
+    telemetry::init(format, &log_level).map_err(Failure::usage)?;
+    let options = RunOptions { config, workers, state_dir };
+    match app::run(options).map_err(|error| Failure::new(error.to_string()))? {
+        Ended::InOrder => Ok(Exit::Ok),
+        Ended::AtOnce => Ok(Exit::Interrupted),
+    }
 }
 
 /// systemd's directory, else the XDG one; `None` when not even a home is known.
@@ -68,7 +75,7 @@ pub(super) fn demo(args: &Demo) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let mut out = Printer::new();
-    match runtime.block_on(demo::run(options, out.writer())) {
+    match runtime.block_on(demo::run(options, out.writer(), launch)) {
         Ok(DemoOutcome::Promoted) => Ok(Exit::Ok),
         Ok(DemoOutcome::RolledBack) => Ok(Exit::RolledBack),
         Ok(DemoOutcome::Interrupted) => Ok(Exit::Interrupted),
@@ -80,6 +87,17 @@ pub(super) fn demo(args: &Demo) -> Result<Exit, Failure> {
             })
         }
     }
+}
+
+/// Starts the proxy of a demo, as `run` does, in this process.
+async fn launch(proxy: ProxyOptions) -> Result<demo::Proxy, demo::Failure> {
+    let running = app::start(Options {
+        source: Source::Text { name: "the demo's config".to_owned(), text: proxy.config },
+        workers: proxy.workers,
+        state_dir: Some(proxy.state_dir),
+    })
+    .await?;
+    Ok(Box::pin(running.leave(Leave::Quickly)))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(crate) struct Options {
 }
 
 /// The running threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Workers(Vec<JoinHandle<()>>);
 
 impl Workers {

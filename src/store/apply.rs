@@ -5,7 +5,7 @@
 //! answer. Whatever fails before the commit leaves everything as it was.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -60,6 +60,8 @@ struct Inner {
     events: broadcast::Sender<Event>,
     origin: Origin,
     reload_ok: AtomicBool,
+    /// Seconds since 1970.
+    reloaded_at: AtomicI64,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -121,6 +123,7 @@ impl Store {
             events,
             origin,
             reload_ok: AtomicBool::new(true),
+            reloaded_at: AtomicI64::new(now.as_second()),
             writer: Mutex::new(Some(thread)),
         };
         let store = Self {
@@ -159,6 +162,10 @@ impl Store {
         self.inner
             .reload_ok
             .store(outcome.is_ok(), Ordering::Relaxed);
+        if outcome.is_ok() {
+            let now = Timestamp::now().as_second();
+            self.inner.reloaded_at.store(now, Ordering::Relaxed);
+        }
         if let Err(why) = &outcome {
             let event = NewEvent {
                 kind: EventKind::ConfigRefused,
@@ -208,6 +215,11 @@ impl Store {
     /// Whether the config file was good when it was last read.
     pub(crate) fn last_reload_successful(&self) -> bool {
         self.inner.reload_ok.load(Ordering::Relaxed)
+    }
+
+    /// When a config was last applied, in seconds since 1970.
+    pub(crate) fn last_reload_time(&self) -> i64 {
+        self.inner.reloaded_at.load(Ordering::Relaxed)
     }
 
     /// Up to `limit` events behind `after`, oldest first; without `after` the newest ones.

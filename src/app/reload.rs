@@ -1,0 +1,108 @@
+//! Reading the config again when its file changes or somebody asks by SIGHUP.
+//!
+//! The *directory* is watched, not the file: editors replace files, and Kubernetes swaps a link. A
+//! change that leaves the text as it was is no change. What cannot change while Pointsman runs
+//! (addresses, limits of the start) is said in the log instead of silently ignored.
+
+use std::path::Path;
+use std::time::Duration;
+
+use notify_debouncer_full::notify::RecursiveMode;
+use notify_debouncer_full::{DebounceEventResult, new_debouncer};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::Settings;
+use crate::store::{Actor, EventKind, Origin, Store};
+
+/// How long a file must be quiet before it is read: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The directory changed; maybe nothing of ours.
+    Changed,
+    BySignal,
+}
+
+/// Reloads when there is a reason to, until `end`.
+pub(super) async fn follow(store: Store, started: Settings, end: impl Future) {
+    let Origin::File(path) = store.origin().clone() else { return };
+    let (ask, mut asked) = mpsc::channel(1);
+    // Kept: dropping it ends the watching.
+    let watching = watch(&path, ask.clone());
+    if let Err(error) = &watching {
+        tracing::warn!(%error, "the config file is not watched; send SIGHUP after a change");
+    }
+    let mut hang_up = match signal(SignalKind::hangup()) {
+        Ok(signal) => signal,
+        Err(error) => return tracing::error!(%error, "SIGHUP cannot be heard"),
+    };
+    let mut events = store.subscribe();
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            _ = end.as_mut() => return,
+            Some(why) = asked.recv() => reload(&store, &path, why).await,
+            Some(()) = hang_up.recv() => reload(&store, &path, Asked::BySignal).await,
+            Ok(event) = events.recv() => {
+                if event.kind == EventKind::ConfigReloaded {
+                    tell_what_needs_a_restart(&started, store.desired().base.settings());
+                }
+            }
+        }
+    }
+}
+
+type Watching = notify_debouncer_full::Debouncer<
+    notify_debouncer_full::notify::RecommendedWatcher,
+    notify_debouncer_full::RecommendedCache,
+>;
+
+fn watch(
+    path: &Path,
+    ask: mpsc::Sender<Asked>,
+) -> Result<Watching, notify_debouncer_full::notify::Error> {
+    let heard = move |events: DebounceEventResult| {
+        let ours = events.is_ok_and(|events| events.iter().any(|event| !event.kind.is_access()));
+        if ours && ask.try_send(Asked::Changed).is_err() {
+            // One question is waiting already, and asks for the newest text.
+        }
+    };
+    let mut watching = new_debouncer(QUIET, None, heard)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    watching.watch(directory.unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
+    Ok(watching)
+}
+
+async fn reload(store: &Store, path: &Path, why: Asked) {
+    if why == Asked::Changed {
+        match tokio::fs::read_to_string(path).await {
+            Ok(text) if text == store.desired().base.text() => return,
+            Ok(_) => {}
+            // In the middle of being replaced; the next event brings the new one.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(_) => {}
+        }
+    }
+    match store.reload(Actor::file(), false).await {
+        Ok(_) => tracing::info!(path = %path.display(), "the config was reloaded"),
+        Err(refusal) => {
+            tracing::error!(path = %path.display(), "the config was refused, the old one serves on:\n{refusal}");
+        }
+    }
+}
+
+fn tell_what_needs_a_restart(started: &Settings, now: &Settings) {
+    for (what, same) in [
+        ("listeners", started.listeners == now.listeners),
+        ("control", started.control == now.control),
+        ("clientIdleTimeout", started.client_idle == now.client_idle),
+        ("drain", started.drain == now.drain),
+        ("accessLog", started.access_log == now.access_log),
+    ] {
+        if !same {
+            tracing::warn!("`{what}` changed in the config and takes effect at the next start");
+        }
+    }
+}
