@@ -14,8 +14,8 @@ use super::problem::{Answer, Failure};
 
 /// Largest body in bytes.
 pub(super) const BODY_MAX: usize = 256 * 1024;
-/// How long a client may take to send one.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send one. Tests have less patience.
+const BODY_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 const JSON: &[&str] = &["application/json"];
 const CONFIG: &[&str] = &["application/json", "application/yaml"];

@@ -2,8 +2,8 @@
 //!
 //! A browser on the operator's machine reaches the loopback address, and so does every page it
 //! shows. Three laws: the `Host` must be one of ours (a page that rebinds its own name to
-//! 127.0.0.1 still sends its own name), an `Origin` must be the API's own, and a request that the
-//! browser itself calls cross-site is refused. Requests that change something must carry a
+//! 127.0.0.1 still sends its own name), an `Origin` must be the API's own or a configured one, and
+//! a request without such an origin that the browser itself calls cross-site is refused. Requests that change something must carry a
 //! content type that no form can send; `body` sees to that.
 
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ fn check(context: &Context, request: &Request) -> Answer<()> {
             detail,
         ));
     }
-    check_origin(request.headers(), &host)
+    check_origin(context, request.headers(), &host)
 }
 
 /// The one host that the request names.
@@ -95,33 +95,38 @@ fn is_ours(context: &Context, authority: &Authority) -> bool {
         .is_ok_and(|ip| ip.is_loopback() || ip == bound || bound.is_unspecified())
 }
 
-fn check_origin(headers: &HeaderMap, host: &Authority) -> Answer<()> {
-    let foreign = |detail: &str| {
+fn check_origin(context: &Context, headers: &HeaderMap, host: &Authority) -> Answer<()> {
+    let foreign = |detail| {
         Err(Failure::new(
             StatusCode::FORBIDDEN,
             "foreign-origin",
             detail,
         ))
     };
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site")
-    {
-        return foreign("the browser says that another site caused this request");
-    }
-    let own = |origin: &HeaderValue| {
-        let origin = origin.to_str().ok()?;
-        let rest = origin
+    let allowed = |origin: &HeaderValue| {
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
+        let authority = origin
             .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"))?;
-        rest.eq_ignore_ascii_case(host.as_str()).then_some(())
+            .or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(|own| own.eq_ignore_ascii_case(host.as_str()))
+            || context
+                .origins
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(origin))
     };
-    if headers
-        .get_all(ORIGIN)
-        .iter()
-        .any(|origin| own(origin).is_none())
-    {
+    let mut origins = headers.get_all(ORIGIN).iter().peekable();
+    let named = origins.peek().is_some();
+    if !origins.all(allowed) {
         return foreign("the Origin is not the API's own: other pages may not call it");
+    }
+    let crosses = headers
+        .get_all("sec-fetch-site")
+        .iter()
+        .any(|site| site == "cross-site");
+    if crosses && !named {
+        return foreign("the browser says that another site caused this request");
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(super) ready: Ready,
     /// Host names under which the API may be called, beside its address.
     pub(super) names: Arc<[String]>,
+    /// Foreign origins whose pages may call the API.
+    pub(super) origins: Arc<[String]>,
     pub(super) watchers: Arc<Semaphore>,
     /// Set by the server: where it listens, and whether it is about to end.
     pub(super) address: SocketAddr,
@@ -33,13 +35,15 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// `exposition` renders `/metrics`; `names` are the host names configured for the API.
+    /// `exposition` renders `/metrics`; `names` and `origins` are what the config
+    /// allows beside the API's own address.
     pub(crate) fn new(
         store: Store,
         metrics: Arc<Registry>,
         exposition: impl Fn() -> String + Send + Sync + 'static,
         ready: Ready,
-        names: Vec<String>,
+        names: &[String],
+        origins: &[String],
     ) -> Self {
         let (_, ending) = watch::channel(false);
         Self {
@@ -48,6 +52,7 @@ impl Context {
             exposition: Arc::new(exposition),
             ready,
             names: names.into(),
+            origins: origins.into(),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             ending,

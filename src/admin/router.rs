@@ -6,8 +6,8 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use super::browser;
 use super::context::Context;
@@ -72,33 +72,21 @@ async fn unknown(request: Request) -> Failure {
 
 /// Turns the framework's own refusals (method, path encoding) into problems.
 async fn problems_only(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
     let response = next.run(request).await;
     let status = response.status();
-    let is_problem = |headers: &HeaderMap| {
-        headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind == "application/problem+json")
-    };
-    if !status.is_client_error() || is_problem(response.headers()) {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_problem = kind.is_some_and(|kind| kind == "application/problem+json");
+    if !status.is_client_error() || is_problem {
         return response;
     }
-    let (parts, body) = response.into_parts();
-    let failure = match (status, parts.headers.get(ALLOW)) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => {
-            let allow = allow.to_str().unwrap_or_default();
-            Failure::new(
-                status,
-                "method-not-allowed",
-                format!("this path answers to {allow} only"),
-            )
-        }
-        _ => Failure::new(status, "bad-request", text(body).await),
+    let failure = if status == StatusCode::METHOD_NOT_ALLOWED {
+        let detail = format!("this path does not answer to {method}, but to what Allow says");
+        Failure::new(status, "method-not-allowed", detail)
+    } else {
+        Failure::new(status, "bad-request", text(response.into_body()).await)
     };
-    let mut response = failure.into_response();
-    if let Some(allow) = parts.headers.get(ALLOW) {
-        response.headers_mut().insert(ALLOW, allow.clone());
-    }
-    response
+    failure.into_response()
 }
 
 async fn text(body: Body) -> String {

@@ -25,8 +25,8 @@ use super::router::router;
 
 /// Connections that may be open at once; the next ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 256;
-/// How long a head may take, the wait for it included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a head may take, the wait for it included. Tests have less patience.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 15 });
 /// How long a peer may leave bytes unacknowledged.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Headers of one request, and bytes of its head.

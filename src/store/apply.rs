@@ -14,10 +14,11 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::change::{Actor, Applied, Change, Refusal, ReplaceBase};
-use super::desired::{Desired, Step};
+use super::desired::Desired;
 use super::directory::StoreError;
 use super::history::{Event, EventKind, History, NewEvent};
 use super::journal::Journal;
+use super::step::Step;
 use super::words;
 use crate::config::Base;
 use crate::snapshot::{self, Publisher, Reader};
@@ -59,6 +60,8 @@ struct Inner {
     desired: Arc<ArcSwap<Desired>>,
     events: broadcast::Sender<Event>,
     origin: Origin,
+    /// Reloads one after the other, so that the newest reading of the file is the last.
+    reloading: tokio::sync::Mutex<()>,
     reload_ok: AtomicBool,
     /// Seconds since 1970.
     reloaded_at: AtomicI64,
@@ -122,6 +125,7 @@ impl Store {
             desired,
             events,
             origin,
+            reloading: tokio::sync::Mutex::new(()),
             reload_ok: AtomicBool::new(true),
             reloaded_at: AtomicI64::new(now.as_second()),
             writer: Mutex::new(Some(thread)),
@@ -150,6 +154,7 @@ impl Store {
         let Origin::File(path) = self.inner.origin.clone() else {
             return Err(Refusal::NoFile);
         };
+        let _turn = self.inner.reloading.lock().await;
         let read = tokio::task::spawn_blocking(move || Base::load(&path)).await;
         let base = read.map_err(|_| Refusal::Stopped)?;
         let outcome = match base {

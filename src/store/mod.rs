@@ -17,6 +17,7 @@ mod journal;
 #[cfg(test)]
 mod power_loss;
 mod rows;
+mod step;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -80,7 +80,7 @@ pub(super) fn started(desired: &Desired) -> String {
 
 pub(super) fn reloaded(differences: &[String]) -> String {
     if differences.is_empty() {
-        return "the config changed in wording or settings only".to_owned();
+        return "the config changed in its wording only".to_owned();
     }
     let rest = differences.len().saturating_sub(NAMED_MAX);
     let named: Vec<&str> = differences
@@ -104,6 +104,10 @@ pub(super) fn bad_config(problems: &Problems) -> String {
         1 => format!("the config has a problem and was not applied: {first}"),
         _ => format!("the config has {count} problems and was not applied; the first: {first}"),
     }
+}
+
+pub(super) fn settings() -> String {
+    "settings beside the routes changed: those apply at the next start".to_owned()
 }
 
 /// What a new base changes, one line for each rule and backend.
