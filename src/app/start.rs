@@ -197,11 +197,12 @@ impl Running {
         self.chores.spawn(chores::keep_windows(self.store.clone(), Arc::clone(registry), end()));
         self.chores.spawn(reload::follow(self.store.clone(), self.settings.clone(), end()));
         if let Some(listener) = control {
-            let settings = self.settings.control.as_ref();
-            let names = settings.map(|one| one.allowed_hosts.clone()).unwrap_or_default();
-            let render = chores::renderer(self.store.clone(), Arc::clone(registry));
-            let context =
-                Context::new(self.store.clone(), Arc::clone(registry), render, ready, names);
+            let allowed = self.settings.control.as_ref();
+            let hosts = allowed.map(|one| one.allowed_hosts.as_slice()).unwrap_or_default();
+            let origins = allowed.map(|one| one.allowed_origins.as_slice()).unwrap_or_default();
+            let (store, metrics) = (self.store.clone(), Arc::clone(registry));
+            let render = chores::renderer(store.clone(), Arc::clone(registry));
+            let context = Context::new(store, metrics, render, ready, hosts, origins);
             let serving = admin::serve(listener, context, end());
             self.chores.spawn(async move {
                 if let Err(error) = serving.await {

@@ -253,17 +253,15 @@ impl Store {
         if self.ask(Request::Close).await.is_err() {
             return;
         }
-        let mut writer = self
-            .inner
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = writer.take() else { return };
-        drop(writer);
+        let Some(thread) = self.take_writer() else { return };
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the store's thread panicked");
         }
+    }
+
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn ask(&self, request: Request) -> Result<(), Refusal> {
