@@ -336,7 +336,10 @@ mod tests {
             let shares = shares(&rule(on_unavailable), &backends);
             let problems: Vec<_> = shares.iter().map(|one| one.problem.clone()).collect();
             assert_eq!(problems[..2], [None, None]);
-            assert_eq!(problems[2].as_deref(), Some("503: the backend has no endpoints"));
+            assert_eq!(
+                problems[2].as_deref(),
+                Some("503: the backend has no endpoints")
+            );
             assert_eq!(problems[3].as_deref(), Some("500: no such service"));
             shares.iter().map(|one| one.share).collect::<Vec<_>>()
         };
