@@ -248,7 +248,7 @@ fn problem(backend: Option<&Arc<Backend>>) -> Option<String> {
         None => Some("500: there is no such backend".to_owned()),
         Some(Target::Invalid(why)) => Some(format!("500: {why}")),
         Some(Target::Endpoints(endpoints)) if endpoints.is_empty() => {
-            Some("503: no endpoints".to_owned())
+            Some("503: the backend has no endpoints".to_owned())
         }
         Some(Target::Endpoints(_)) => None,
     }
@@ -336,7 +336,10 @@ mod tests {
             let shares = shares(&rule(on_unavailable), &backends);
             let problems: Vec<_> = shares.iter().map(|one| one.problem.clone()).collect();
             assert_eq!(problems[..2], [None, None]);
-            assert_eq!(problems[2].as_deref(), Some("503: no endpoints"));
+            assert_eq!(
+                problems[2].as_deref(),
+                Some("503: the backend has no endpoints")
+            );
             assert_eq!(problems[3].as_deref(), Some("500: no such service"));
             shares.iter().map(|one| one.share).collect::<Vec<_>>()
         };

@@ -229,8 +229,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         std::thread::spawn(move || {
-            use std::io::Write as _;
+            use std::io::{Read as _, Write as _};
             let (mut stream, _) = listener.accept().expect("a client");
+            // An answer before the question would be another mistake.
+            let question = stream.read(&mut [0; 4096]).expect("a question");
+            assert!(question > 0);
             let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
             stream.write_all(head).expect("an open connection");
             let chunk = vec![b' '; 1 << 20];

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 /// Standard output, with colours where they are wanted.
@@ -34,6 +35,19 @@ impl Printer {
         match io::stdout().is_terminal() && !dumb {
             true => Sink::Terminal,
             false => Sink::Pipe,
+        }
+    }
+
+    /// Fails once nobody reads any more. Who prints rarely would not notice by printing.
+    pub(super) fn check_reader() -> io::Result<()> {
+        let stdout = io::stdout();
+        let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+        poll(&mut asked, Some(&Timespec::default()))?;
+        // Of a pipe, `ERR` says that its other end is closed; of anything else it says nothing.
+        let [answered] = asked;
+        match answered.revents().contains(PollFlags::ERR) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::args::{Demo, LogFormat, Run};
 use super::exit::{Exit, Failure};
-use super::output::{Printer, Sink};
-use crate::app::{self, Ended, Leave, Options, RunOptions, Source};
+use super::output::{Printer, Sink, say, stderr_takes_color};
+use crate::app::{self, Ended, Leave, Options, RunOptions, Source, StartError};
 use crate::demo::{self, DemoOptions, DemoOutcome, Look, ProxyOptions};
 use crate::telemetry;
 
@@ -29,15 +29,23 @@ pub(super) fn run(args: Run) -> Result<Exit, Failure> {
         })?;
     let format = match log_format {
         LogFormat::Text => telemetry::LogFormat::Text,
-        LogFormat::Json => telemetry::LogFormat::Json,
         LogFormat::Auto if io::stderr().is_terminal() => telemetry::LogFormat::Text,
-        LogFormat::Auto => telemetry::LogFormat::Json,
+        LogFormat::Auto | LogFormat::Json => telemetry::LogFormat::Json,
     };
     telemetry::init(format, &log_level).map_err(Failure::usage)?;
-    let options = RunOptions { config, workers, state_dir };
-    match app::run(options).map_err(|error| Failure::new(error.to_string()))? {
-        Ended::InOrder => Ok(Exit::Ok),
-        Ended::AtOnce => Ok(Exit::Interrupted),
+    let options = RunOptions {
+        config,
+        workers,
+        state_dir,
+    };
+    match app::run(options) {
+        Ok(Ended::InOrder) => Ok(Exit::Ok),
+        Ok(Ended::AtOnce) => Ok(Exit::Interrupted),
+        Err(StartError::Config(problems)) => {
+            say(&problems.render(stderr_takes_color()).trim_end());
+            Err(Failure::quiet(Exit::Error))
+        }
+        Err(error) => Err(Failure::new(error.to_string())),
     }
 }
 
@@ -92,7 +100,10 @@ pub(super) fn demo(args: &Demo) -> Result<Exit, Failure> {
 /// Starts the proxy of a demo, as `run` does, in this process.
 async fn launch(proxy: ProxyOptions) -> Result<demo::Proxy, demo::Failure> {
     let running = app::start(Options {
-        source: Source::Text { name: "the demo's config".to_owned(), text: proxy.config },
+        source: Source::Text {
+            name: "the demo's config".to_owned(),
+            text: proxy.config,
+        },
         workers: proxy.workers,
         state_dir: Some(proxy.state_dir),
     })

@@ -104,6 +104,7 @@ async fn append_rows(
     let mut seen: HashSet<Vec<String>> = HashSet::new();
     loop {
         ticks.tick().await;
+        Printer::check_reader()?;
         let answer = wanted.fetch(api).await?;
         let table = wanted.table(api, wanted.items(&answer), breadth)?;
         layout.widen(&table);
@@ -132,6 +133,7 @@ async fn append_items(
     let mut seen: HashMap<String, Value> = HashMap::new();
     loop {
         ticks.tick().await;
+        Printer::check_reader()?;
         let answer = wanted.fetch(api).await?;
         let mut now = HashMap::new();
         for item in wanted.items(&answer) {

@@ -59,7 +59,7 @@ impl Api {
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 // A client that goes away is its own affair.
-                drop(serve(connection, &memory, &answer));
+                drop(serve(&connection, &memory, &answer));
             }
         });
         Self { address, asked }
@@ -81,12 +81,12 @@ impl Api {
 }
 
 fn serve(
-    connection: TcpStream,
+    connection: &TcpStream,
     memory: &Mutex<Vec<Asked>>,
     answer: &impl Fn(&Asked) -> (u16, String),
 ) -> std::io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut reader = BufReader::new(&connection);
+    let mut reader = BufReader::new(connection);
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split(' ').map(str::to_owned);
@@ -110,8 +110,9 @@ fn serve(
     asked.body = String::from_utf8(body).expect("UTF-8");
     let (status, body) = answer(&asked);
     memory.lock().expect("no panic while locked").push(asked);
+    let mut connection = connection;
     write!(
-        &connection,
+        connection,
         "HTTP/1.1 {status} Answer\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

@@ -51,6 +51,20 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// The exit code, which must come soon.
+    fn code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if let Some(status) = self.0.try_wait().expect("our child") {
+                return status.code();
+            }
+            std::thread::yield_now();
+        }
+        panic!("still running");
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         drop(self.0.kill());
@@ -104,19 +118,24 @@ fn each_event_comes_once_and_in_order() {
 }
 
 #[test]
+fn a_watch_that_nobody_reads_ends_though_nothing_changes() {
+    let calm = Api::start(|_| {
+        let split = split(1, 5, &Value::Null);
+        let routes = [route("podinfo", &[rule("everyone", &split)])];
+        (200, json!({"revision": 1, "items": routes}))
+    });
+    let mut watch = Watch::start(&calm, &["get", "routes", "-w"]);
+    assert_eq!(watch.lines(1).len(), 1);
+    drop(watch.0.stdout.take());
+    assert_eq!(watch.code(), Some(0));
+}
+
+#[test]
 fn a_watch_that_is_interrupted_ends_with_130() {
     let mut watch = Watch::start(&moving(), &["get", "routes", "-w"]);
     // One line is the sign that signals are being listened to.
     assert_eq!(watch.lines(1).len(), 1);
     let pid = Pid::from_child(&watch.0);
     kill_process(pid, Signal::INT).expect("it is running");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < deadline {
-        if let Some(status) = watch.0.try_wait().expect("our child") {
-            assert_eq!(status.code(), Some(130));
-            return;
-        }
-        std::thread::yield_now();
-    }
-    panic!("still running");
+    assert_eq!(watch.code(), Some(130));
 }
