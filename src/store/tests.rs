@@ -688,7 +688,10 @@ fn configs() -> [String; 3] {
     ]
 }
 
-fn fingerprint(desired: &Desired) -> (Revision, Vec<(String, String, u64)>) {
+/// Rule, weights, revision of the split.
+type Seen = (String, String, u64);
+
+fn fingerprint(desired: &Desired) -> (Revision, Vec<Seen>) {
     let rule = |rule: &Arc<crate::routing::Rule>| {
         let revision = desired.split_revision(&rule.id).get();
         (rule.id.to_string(), words::weights(rule), revision)

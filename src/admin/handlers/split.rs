@@ -39,7 +39,7 @@ pub(crate) async fn get(
     let desired = context.store.desired();
     let id = find(&desired, &route, &rule)?;
     let split = show::split(&context, &desired, &id).ok_or_else(|| unknown_rule(&id))?;
-    Ok(tagged(&headers, split.revision, &split))
+    Ok(tagged(&headers, split.revision, Json(split)))
 }
 
 #[utoipa::path(
