@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::openapi::openapi_json;
 use super::*;
 use crate::config::Base;
 use crate::metrics::Registry;
@@ -254,6 +255,7 @@ async fn weights_are_set_changed_and_dropped() {
         json!(["primary 95 → 50, canary 5 → 50"])
     );
     assert_eq!(changed["dryRun"], false);
+    assert_eq!(changed["event"], 2);
     assert_eq!(changed["override"]["actor"], "api:127.0.0.1");
     assert_eq!(changed["override"]["reason"], "v2");
     assert_eq!(changed["entries"][0]["baseWeight"], 95);
@@ -305,6 +307,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     assert_eq!(reply.header("etag"), None);
     let would = reply.ok();
     assert_eq!(would["dryRun"], true);
+    assert_eq!(would["event"], Value::Null);
     assert_eq!(would["weights"], json!({"primary": 0, "canary": 0}));
     assert!(
         would["warnings"][0]
@@ -819,7 +822,7 @@ async fn explain_tells_every_match_and_where_the_request_goes() {
     assert_eq!(
         told["shares"][1],
         json!({
-            "backend": "canary", "share": 0.05, "problem": "503: the backend has no endpoints"
+            "backend": "canary", "share": 0.05, "problem": "503: no endpoints"
         })
     );
     let told = api

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::history::HISTORY_MAX;
 use super::*;
 use crate::config::Base;
 use crate::model::{Revision, RouteName, RuleId, RuleName, Weight};
