@@ -57,7 +57,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "store",
-        &["model", "config", "snapshot", "upstream", "metrics", LEAVES],
+        &[
+            "model", "routing", "config", "snapshot", "upstream", "metrics", LEAVES,
+        ],
     ),
     // floor 3: actors
     (
@@ -73,9 +75,13 @@ const FLOORS: &[(&str, &[&str])] = &[
         "admin",
         &[
             "model",
+            // the API shows rules and backends as they are
+            "routing",
+            "upstream",
             "metrics",
             "config::schema",
             "config::problem",
+            "config::units",
             "store",
             "rollout",
             "guard",

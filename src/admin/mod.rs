@@ -24,5 +24,4 @@ mod tests;
 pub(crate) mod view;
 
 pub(crate) use context::Context;
-pub(crate) use openapi::openapi_json;
 pub(crate) use server::serve;

@@ -53,7 +53,7 @@ static JSON: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The description as `docs/openapi.json` holds it.
-pub(crate) fn openapi_json() -> &'static str {
+pub(super) fn openapi_json() -> &'static str {
     &JSON
 }
 

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::view::{Problem, ProblemDetail};
-use crate::config;
+use crate::config::Problems;
 use crate::store::{Fault, Refusal, orphan};
 
 /// An answer that is a problem.
@@ -60,7 +60,7 @@ impl Failure {
         Self::unprocessable("bad-change", &detail, errors.collect())
     }
 
-    pub(super) fn bad_config(problems: &config::Problems) -> Self {
+    pub(super) fn bad_config(problems: &Problems) -> Self {
         let errors = problems.iter().map(|problem| ProblemDetail {
             pointer: problem.position(),
             message: problem.message.clone(),

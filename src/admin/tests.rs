@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::openapi::openapi_json;
 use super::*;
 use crate::config::Base;
 use crate::metrics::Registry;
@@ -43,6 +44,8 @@ backends:
 
 const SPLIT: &str = "/api/v1/routes/podinfo/rules/everyone/split";
 const JSON: (&str, &str) = ("content-type", "application/json");
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 /// A control API on a port of its own, with everything behind it.
 struct Api {
@@ -145,7 +148,7 @@ impl Api {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    async fn call(&self, method: &str, path: &str, headers: Headers<'_>, body: &str) -> Reply {
         let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
             text += &format!("host: {}\r\n", self.address);
@@ -252,6 +255,7 @@ async fn weights_are_set_changed_and_dropped() {
         json!(["primary 95 → 50, canary 5 → 50"])
     );
     assert_eq!(changed["dryRun"], false);
+    assert_eq!(changed["event"], 2);
     assert_eq!(changed["override"]["actor"], "api:127.0.0.1");
     assert_eq!(changed["override"]["reason"], "v2");
     assert_eq!(changed["entries"][0]["baseWeight"], 95);
@@ -303,6 +307,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     assert_eq!(reply.header("etag"), None);
     let would = reply.ok();
     assert_eq!(would["dryRun"], true);
+    assert_eq!(would["event"], Value::Null);
     assert_eq!(would["weights"], json!({"primary": 0, "canary": 0}));
     assert!(
         would["warnings"][0]
@@ -423,6 +428,7 @@ async fn everything_wrong_with_the_weights_is_told_at_once() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn bad_calls_are_refused_by_name() {
     let api = Api::start().await;
     let no_rule = "/api/v1/routes/podinfo/rules/nobody/split";
@@ -433,14 +439,7 @@ async fn bad_calls_are_refused_by_name() {
     let deep = "[".repeat(100_000);
     let form = ("content-type", "application/x-www-form-urlencoded");
     let plain = ("content-type", "text/plain");
-    type Case<'a> = (
-        &'a str,
-        &'a str,
-        &'a [(&'a str, &'a str)],
-        &'a str,
-        u16,
-        &'a str,
-    );
+    type Case<'a> = (&'a str, &'a str, Headers<'a>, &'a str, u16, &'a str);
     let cases: &[Case<'_>] = &[
         ("GET", "/nowhere", &[], "", 404, "unknown-path"),
         (
@@ -662,12 +661,9 @@ async fn bad_calls_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn foreign_pages_are_kept_out() {
+async fn foreign_hosts_are_kept_out() {
     let api = Api::start().await;
-    let port = api.address.port();
-    let own = format!("127.0.0.1:{port}");
-    let own_origin = format!("http://{own}");
-    let other_port = format!("http://127.0.0.1:{}", port ^ 1);
+    let own = format!("127.0.0.1:{}", api.address.port());
     let hosts: &[(&str, u16)] = &[
         (&own, 200),
         ("127.0.0.1", 200),
@@ -709,7 +705,16 @@ async fn foreign_pages_are_kept_out() {
                      connection: close\r\n\r\n";
     assert!(api.raw(absolute).await.starts_with("HTTP/1.1 421"));
 
-    let pages: &[(&[(&str, &str)], u16)] = &[
+    api.end().await;
+}
+
+#[tokio::test]
+async fn foreign_origins_are_kept_out() {
+    let api = Api::start().await;
+    let port = api.address.port();
+    let own_origin = format!("http://127.0.0.1:{port}");
+    let other_port = format!("http://127.0.0.1:{}", port ^ 1);
+    let pages: &[(Headers<'_>, u16)] = &[
         (&[("origin", &own_origin)], 200),
         (
             &[
@@ -817,7 +822,7 @@ async fn explain_tells_every_match_and_where_the_request_goes() {
     assert_eq!(
         told["shares"][1],
         json!({
-            "backend": "canary", "share": 0.05, "problem": "503: the backend has no endpoints"
+            "backend": "canary", "share": 0.05, "problem": "503: no endpoints"
         })
     );
     let told = api
@@ -888,7 +893,7 @@ async fn health_is_told_to_machines() {
         _dir,
     } = api;
     drop(pending);
-    let ready = crate::ready::Ready::new(Arc::new(crate::drain::channel().0));
+    let ready = Ready::new(Arc::new(crate::drain::channel().0));
     let api = Api {
         address,
         store,

@@ -157,6 +157,8 @@ pub(crate) struct SplitChanged {
     pub(crate) split: Split,
     /// Nothing was changed; this is what would be.
     pub(crate) dry_run: bool,
+    /// The event in the history that tells of it; null when nothing was changed.
+    pub(crate) event: Option<u64>,
     /// What is different, in sentences. Empty: it was so before.
     pub(crate) changes: Vec<String>,
     /// Legal, but hardly meant.

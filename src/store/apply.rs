@@ -253,7 +253,9 @@ impl Store {
         if self.ask(Request::Close).await.is_err() {
             return;
         }
-        let Some(thread) = self.take_writer() else { return };
+        let Some(thread) = self.take_writer() else {
+            return;
+        };
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the store's thread panicked");
@@ -261,7 +263,11 @@ impl Store {
     }
 
     fn take_writer(&self) -> Option<JoinHandle<()>> {
-        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.inner
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     async fn ask(&self, request: Request) -> Result<(), Refusal> {
@@ -295,7 +301,9 @@ impl Writer {
                 } => {
                     give(
                         answer,
-                        self.journal.history(after, limit).map_err(journal_refusal),
+                        self.journal
+                            .history(after, limit)
+                            .map_err(|why| journal_refusal(&why)),
                     );
                 }
                 // What already waits is finished; what comes later finds the door shut.
@@ -330,7 +338,7 @@ impl Writer {
         let events = self
             .journal
             .commit(&next, events, now)
-            .map_err(journal_refusal)?;
+            .map_err(|why| journal_refusal(&why))?;
         self.publisher.publish(next.snapshot());
         let desired = Arc::new(next);
         self.desired.store(Arc::clone(&desired));
@@ -365,13 +373,13 @@ fn give<T>(answer: Answer<T>, result: Result<T, Refusal>) {
     drop(answer.send(result));
 }
 
-fn journal_refusal(why: rusqlite::Error) -> Refusal {
+fn journal_refusal(why: &rusqlite::Error) -> Refusal {
     Refusal::Journal(why.to_string())
 }
 
 fn refused(why: &Refusal) -> String {
-    match why {
-        Refusal::Config(problems) => words::bad_config(problems),
-        other => words::shown(&other.to_string(), MESSAGE_MAX),
+    if let Refusal::Config(problems) = why {
+        return words::bad_config(problems);
     }
+    words::shown(&why.to_string(), MESSAGE_MAX)
 }

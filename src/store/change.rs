@@ -205,7 +205,12 @@ impl fmt::Display for Refusal {
                 let lines: Vec<_> = orphans.iter().map(orphan).collect();
                 f.write_str(&lines.join("; "))
             }
-            Self::Config(_) => f.write_str("the config has problems, so it was not applied"),
+            Self::Config(problems) => {
+                write!(
+                    f,
+                    "the config has problems, so it was not applied:\n{problems}"
+                )
+            }
             Self::NoFile => f.write_str("this Pointsman was not started from a config file"),
             Self::Journal(why) => {
                 write!(f, "the change could not be stored, so it was undone: {why}")

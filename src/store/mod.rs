@@ -24,9 +24,8 @@ mod words;
 
 pub(crate) use apply::{Origin, Store, StoreOptions};
 pub(crate) use change::{
-    Actor, Applied, Change, Condition, Fault, Refusal, ReplaceBase, ResetSplit, Scope, SetSplit,
-    orphan,
+    Actor, Applied, Change, Condition, Fault, Refusal, ResetSplit, Scope, SetSplit, orphan,
 };
 pub(crate) use desired::{Desired, Override};
 pub(crate) use directory::StoreError;
-pub(crate) use history::{Event, EventKind, HISTORY_MAX, History};
+pub(crate) use history::{Event, EventKind};

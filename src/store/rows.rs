@@ -142,11 +142,11 @@ pub(super) enum LoadError {
 
 impl From<rusqlite::Error> for LoadError {
     fn from(error: rusqlite::Error) -> Self {
-        match error {
-            rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::FromSqlConversionFailure(..) => Self::Content(error.to_string()),
-            _ => Self::Sqlite(error),
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
+        if matches!(error, InvalidColumnType(..) | FromSqlConversionFailure(..)) {
+            return Self::Content(error.to_string());
         }
+        Self::Sqlite(error)
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) fn load(from: &Connection) -> Result<Saved, LoadError> {
         let revision = Revision::new(row.get::<_, i64>(2)?.cast_unsigned());
         let weights = row.get::<_, String>(3)?.into_boxed_str();
         marks.insert(
-            read_rule(row.get(0)?, row.get(1)?)?,
+            read_rule(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)?,
             Mark { revision, weights },
         );
     }
@@ -194,16 +194,16 @@ pub(super) fn load(from: &Connection) -> Result<Saved, LoadError> {
     Ok(saved)
 }
 
-fn read_rule(route: String, rule: String) -> Result<RuleId, LoadError> {
+fn read_rule(route: &str, rule: &str) -> Result<RuleId, LoadError> {
     let bad = |text: &str| LoadError::Content(format!("{text:?} is no name"));
     Ok(RuleId {
-        route: RouteName::parse(&route).map_err(|_| bad(&route))?,
-        rule: RuleName::parse(&rule).map_err(|_| bad(&rule))?,
+        route: RouteName::parse(route).map_err(|_| bad(route))?,
+        rule: RuleName::parse(rule).map_err(|_| bad(rule))?,
     })
 }
 
 fn read_override(row: &Row<'_>) -> Result<(RuleId, Override), LoadError> {
-    let id = read_rule(row.get(0)?, row.get(1)?)?;
+    let id = read_rule(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)?;
     let bad = |what: &str| LoadError::Content(format!("the override of {id} has {what}"));
     let json: BTreeMap<String, u64> = serde_json::from_str(&row.get::<_, String>(2)?)
         .map_err(|_| bad("weights that are none"))?;
@@ -243,7 +243,7 @@ pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     let (route, rule): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
     let rule = route
         .zip(rule)
-        .and_then(|(route, rule)| read_rule(route, rule).ok());
+        .and_then(|(route, rule)| read_rule(&route, &rule).ok());
     let known = (
         row.get::<_, String>(1)?.parse().ok(),
         EventKind::parse(&row.get::<_, String>(3)?),

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::history::HISTORY_MAX;
 use super::*;
 use crate::config::Base;
 use crate::model::{Revision, RouteName, RuleId, RuleName, Weight};
@@ -688,7 +689,10 @@ fn configs() -> [String; 3] {
     ]
 }
 
-fn fingerprint(desired: &Desired) -> (Revision, Vec<(String, String, u64)>) {
+/// Rule, weights, revision of the split.
+type Seen = (String, String, u64);
+
+fn fingerprint(desired: &Desired) -> (Revision, Vec<Seen>) {
     let rule = |rule: &Arc<crate::routing::Rule>| {
         let revision = desired.split_revision(&rule.id).get();
         (rule.id.to_string(), words::weights(rule), revision)

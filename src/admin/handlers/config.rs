@@ -48,7 +48,7 @@ pub(crate) async fn get(
         text: desired.base.text().to_owned(),
         parked: parked.collect(),
     };
-    Ok(tagged(&headers, revision, &config))
+    Ok(tagged(&headers, revision, Json(config)))
 }
 
 #[utoipa::path(

@@ -30,6 +30,7 @@ const PING: Duration = Duration::from_secs(15);
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", operation_id = "listEvents",
     summary = "The history, oldest first",
+    description = "The newest 10,000 events are kept.",
     params(
         ("after" = Option<u64>, Query, description = "Only what came after this event; without it \
                                                       the newest"),

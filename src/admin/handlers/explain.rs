@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 100;
     get, path = "/api/v1/explain", tag = "explain", operation_id = "explain",
     summary = "Which rule would answer a request, and why",
     params(
-        ("url" = String, Query, description = "http://host/path?query, or /path for any host"),
+        ("url" = String, Query, description = "http://host/path?query, host/path or /path"),
         ("method" = Option<String>, Query, description = "GET if not said"),
         ("header" = Option<Vec<String>>, Query, description = "name: value, once for each"),
     ),
@@ -38,15 +38,19 @@ pub(crate) async fn explain(
     let method: Method = method
         .parse()
         .map_err(|_| bad("method is no HTTP method"))?;
-    let headers = params.all("header").take(HEADERS_MAX);
-    let question =
-        Question::parse(url, method, headers).map_err(|error| bad(&error.to_string()))?;
+    if params.all("header").nth(HEADERS_MAX).is_some() {
+        return Err(bad(&format!(
+            "a question has at most {HEADERS_MAX} headers"
+        )));
+    }
+    let question = Question::parse(url, method, params.all("header"));
+    let question = question.map_err(|why| bad(&why.to_string()))?;
     let desired = context.store.desired();
-    let blueprint = desired.blueprint();
+    let world = desired.blueprint();
     Ok(Json(follow(
-        &blueprint.router,
-        &blueprint.rules,
-        &blueprint.backends,
+        &world.router,
+        &world.rules,
+        &world.backends,
         &question,
     )))
 }

@@ -1,5 +1,6 @@
 //! What runs: routes, their rules, their splits.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
@@ -30,7 +31,7 @@ pub(crate) async fn list(
         revision,
         items: show::routes(&context, &desired, None),
     };
-    Ok(tagged(&headers, revision, &page))
+    Ok(tagged(&headers, revision, Json(page)))
 }
 
 #[utoipa::path(
@@ -53,7 +54,7 @@ pub(crate) async fn one(
     let desired = context.store.desired();
     let route = show::routes(&context, &desired, Some(&name)).pop();
     let route = route.ok_or_else(|| unknown_route(&name))?;
-    Ok(tagged(&headers, desired.revision.get(), &route))
+    Ok(tagged(&headers, desired.revision.get(), Json(route)))
 }
 
 pub(super) fn unknown_route(name: &str) -> Failure {

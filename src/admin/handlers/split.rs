@@ -39,7 +39,7 @@ pub(crate) async fn get(
     let desired = context.store.desired();
     let id = find(&desired, &route, &rule)?;
     let split = show::split(&context, &desired, &id).ok_or_else(|| unknown_rule(&id))?;
-    Ok(tagged(&headers, split.revision, &split))
+    Ok(tagged(&headers, split.revision, Json(split)))
 }
 
 #[utoipa::path(
@@ -198,7 +198,7 @@ async fn apply(
         desired,
         differences,
         warnings,
-        ..
+        events,
     } = match context.store.apply(change).await {
         Ok(applied) => applied,
         Err(refusal) => return Err(refused(context, rule, refusal)),
@@ -210,6 +210,7 @@ async fn apply(
     let body = view::SplitChanged {
         split,
         dry_run,
+        event: events.last().map(|event| event.id),
         changes: differences,
         warnings,
     };

@@ -1,17 +1,15 @@
 //! ETags: strong, and nothing but a revision in quotes.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
 
 use crate::admin::problem::{Answer, Failure};
 use crate::model::Revision;
 use crate::store::Condition;
 
 /// `body` with its tag, or 304 when the client has it already.
-pub(super) fn tagged(headers: &HeaderMap, revision: u64, body: &impl Serialize) -> Response {
+pub(super) fn tagged(headers: &HeaderMap, revision: u64, body: impl IntoResponse) -> Response {
     let tag = format!("\"{revision}\"");
     let value = HeaderValue::from_str(&tag).expect("digits in quotes are a header value");
     let known = tags(headers, &IF_NONE_MATCH).any(|one| {
@@ -21,7 +19,7 @@ pub(super) fn tagged(headers: &HeaderMap, revision: u64, body: &impl Serialize) 
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Json(body).into_response()
+        body.into_response()
     };
     response.headers_mut().insert(ETAG, value);
     response
