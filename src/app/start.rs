@@ -79,6 +79,7 @@ pub(crate) struct Running {
     drain: Arc<Drain>,
     workers: Workers,
     worker_count: usize,
+    registry: Arc<Registry>,
     /// Ends the control plane.
     ending: watch::Sender<bool>,
     chores: JoinSet<()>,
@@ -115,6 +116,7 @@ pub(crate) async fn start(options: Options) -> Result<Running, StartError> {
         control: control.as_ref().and_then(|one| one.local_addr().ok()),
         workers: Workers::default(),
         worker_count,
+        registry: Arc::clone(&registry),
         store: store.clone(),
         drain,
         ending: watch::channel(false).0,
@@ -252,11 +254,13 @@ impl Running {
             drained = timeout(rest, &mut workers).await.is_ok();
         }
         if !drained {
-            tracing::warn!("time is up: cutting connections that are still busy");
             drain.enter(Phase::Cut);
             if timeout(CUT_GRACE, workers).await.is_err() {
                 tracing::error!("the workers did not end");
             }
+            let cut: u64 =
+                (0..self.worker_count).map(|one| self.registry.worker(one).cut.read()).sum();
+            tracing::warn!(cut, "time was up: connections that were still busy were cut");
         }
         self.ending.send_replace(true);
         let chores = async { while self.chores.join_next().await.is_some() {} };

@@ -3,8 +3,10 @@
 //! HTTP/1.1 and HTTP/2 share a port: the first bytes tell them apart (RFC 9113, 3.4), and have to
 //! come in time. Leaving is told to HTTP/2 by GOAWAY; an HTTP/1.1 connection stays readable until
 //! it was answered once more with `Connection: close`, because closing an idle one at once would
-//! race the client's next request.
+//! race the client's next request. For the same reason GOAWAY waits for the first request: who
+//! opens a connection while load balancers still send them here has one to make.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -16,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::local::Local;
@@ -43,15 +46,21 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, proxy: Proxy, idle: Duration, watch: Watch) {
+pub(super) async fn serve(stream: TcpStream, proxy: Proxy, idle: Duration, mut watch: Watch) {
     let local = Rc::clone(&proxy.local);
-    let Ok(Some(protocol)) = timeout(PREFACE_TIMEOUT, detect(&stream)).await else {
+    let detected = tokio::select! {
+        biased;
+        detected = timeout(PREFACE_TIMEOUT, detect(&stream)) => detected,
+        // Opened, but never used: nothing to wait for.
+        () = watch.reached(Phase::CloseIdle) => return,
+    };
+    let Ok(Some(protocol)) = detected else {
         return;
     };
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let answer = move |request: http::Request<Incoming>| {
         let proxy = proxy.clone();
         async move { Ok::<_, Infallible>(proxy.answer(request.map(RequestBody::new)).await) }
-    });
+    };
     let io = Wire::new(stream);
     let ended = match protocol {
         Protocol::Http1 => {
@@ -59,16 +68,19 @@ pub(super) async fn serve(stream: TcpStream, proxy: Proxy, idle: Duration, watch
                 .timer(TokioTimer::new())
                 .header_read_timeout(idle)
                 .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(io, service);
-            run(
-                connection,
-                Phase::CloseIdle,
-                http1::Connection::graceful_shutdown,
-                watch,
-            )
-            .await
+                .serve_connection(io, service_fn(answer));
+            let mut told = watch.clone();
+            let goodbye = async move { told.reached(Phase::CloseIdle).await };
+            let finish = http1::Connection::graceful_shutdown;
+            run(connection, goodbye, finish, watch).await
         }
         Protocol::Http2 => {
+            let (first, heard) = oneshot::channel::<()>();
+            let first = Cell::new(Some(first));
+            let service = service_fn(move |request| {
+                drop(first.take());
+                answer(request)
+            });
             let connection = http2::Builder::new(LocalExecutor)
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
@@ -80,13 +92,16 @@ pub(super) async fn serve(stream: TcpStream, proxy: Proxy, idle: Duration, watch
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
                 .serve_connection(io, service);
-            run(
-                connection,
-                Phase::LameDuck,
-                http2::Connection::graceful_shutdown,
-                watch,
-            )
-            .await
+            let mut told = watch.clone();
+            let goodbye = async move {
+                told.reached(Phase::LameDuck).await;
+                tokio::select! {
+                    _ = heard => {}
+                    () = told.reached(Phase::CloseIdle) => {}
+                }
+            };
+            let finish = http2::Connection::graceful_shutdown;
+            run(connection, goodbye, finish, watch).await
         }
     };
     match ended {
@@ -103,10 +118,10 @@ enum Ended {
     Cut,
 }
 
-/// Runs a connection; when `phase` comes it is asked to finish, and in the end it is cut.
+/// Runs a connection; after `goodbye` it is asked to finish, and in the end it is cut.
 async fn run<C: Future<Output = hyper::Result<()>>>(
     connection: C,
-    phase: Phase,
+    goodbye: impl Future<Output = ()>,
     finish: impl FnOnce(Pin<&mut C>),
     mut watch: Watch,
 ) -> Ended {
@@ -114,7 +129,7 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
     tokio::select! {
         biased;
         result = connection.as_mut() => return Ended::ByItself(result),
-        () = watch.reached(phase) => finish(connection.as_mut()),
+        () = goodbye => finish(connection.as_mut()),
     }
     tokio::select! {
         biased;
