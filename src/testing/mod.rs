@@ -16,8 +16,10 @@ mod load;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
+mod proxy;
 
 pub use behaviour::{Accept, Behaviour};
 pub use client::{Answer, Client, H2Client, RequestBody, whole};
 pub use load::{Counts, Load, RunningLoad};
 pub use origin::{Origin, Seen};
+pub use proxy::{Config, Metrics, Proxy, SPLIT, split_change};
