@@ -34,7 +34,11 @@ pub(super) fn run(args: Run) -> Result<Exit, Failure> {
         LogFormat::Auto => telemetry::LogFormat::Json,
     };
     telemetry::init(format, &log_level).map_err(Failure::usage)?;
-    let options = RunOptions { config, workers, state_dir };
+    let options = RunOptions {
+        config,
+        workers,
+        state_dir,
+    };
     match app::run(options).map_err(|error| Failure::new(error.to_string()))? {
         Ended::InOrder => Ok(Exit::Ok),
         Ended::AtOnce => Ok(Exit::Interrupted),
@@ -92,7 +96,10 @@ pub(super) fn demo(args: &Demo) -> Result<Exit, Failure> {
 /// Starts the proxy of a demo, as `run` does, in this process.
 async fn launch(proxy: ProxyOptions) -> Result<demo::Proxy, demo::Failure> {
     let running = app::start(Options {
-        source: Source::Text { name: "the demo's config".to_owned(), text: proxy.config },
+        source: Source::Text {
+            name: "the demo's config".to_owned(),
+            text: proxy.config,
+        },
         workers: proxy.workers,
         state_dir: Some(proxy.state_dir),
     })

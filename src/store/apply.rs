@@ -253,7 +253,9 @@ impl Store {
         if self.ask(Request::Close).await.is_err() {
             return;
         }
-        let Some(thread) = self.take_writer() else { return };
+        let Some(thread) = self.take_writer() else {
+            return;
+        };
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the store's thread panicked");
@@ -261,7 +263,11 @@ impl Store {
     }
 
     fn take_writer(&self) -> Option<JoinHandle<()>> {
-        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.inner
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     async fn ask(&self, request: Request) -> Result<(), Refusal> {
