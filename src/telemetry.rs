@@ -24,12 +24,15 @@ pub(crate) enum LogFormat {
 pub(crate) fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| format!("`{filter}` is no log level: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let started = match format {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => {
-            log.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
-        }
+        LogFormat::Text => log
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal())
+            .try_init(),
     };
     started.map_err(|error| format!("the log cannot be started twice: {error}"))
 }

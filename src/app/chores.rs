@@ -36,9 +36,14 @@ fn keys(desired: &Desired) -> HashSet<SeriesKey> {
     let rules = desired.blueprint().rules.iter();
     rules
         .flat_map(|rule| {
-            let own = SeriesKey { rule: Some(rule.id.clone()), backend: None };
+            let own = SeriesKey {
+                rule: Some(rule.id.clone()),
+                backend: None,
+            };
             let choices = rule.split.entries().iter();
-            choices.map(|(choice, _)| SeriesKey::new(&rule.id, &choice.backend)).chain([own])
+            choices
+                .map(|(choice, _)| SeriesKey::new(&rule.id, &choice.backend))
+                .chain([own])
         })
         .collect()
 }
@@ -57,7 +62,11 @@ fn facts(store: &Store) -> Facts {
     let shares = blueprint.rules.iter().flat_map(|rule| {
         let entries = rule.split.entries().iter();
         entries.map(|(choice, weight)| {
-            (rule.id.clone(), choice.backend.clone(), rule.split.share(*weight))
+            (
+                rule.id.clone(),
+                choice.backend.clone(),
+                rule.split.share(*weight),
+            )
         })
     });
     let endpoints = blueprint.backends.values().flat_map(|backend| {
@@ -65,7 +74,9 @@ fn facts(store: &Store) -> Facts {
             Target::Endpoints(addresses) => &**addresses,
             Target::Invalid(_) => &[],
         };
-        addresses.iter().map(|address| (backend.name.clone(), address.to_string(), true))
+        addresses
+            .iter()
+            .map(|address| (backend.name.clone(), address.to_string(), true))
     });
     let mut endpoints: Vec<_> = endpoints.collect();
     endpoints.sort();

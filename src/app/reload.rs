@@ -27,7 +27,9 @@ enum Asked {
 
 /// Reloads when there is a reason to, until `end`.
 pub(super) async fn follow(store: Store, started: Settings, end: impl Future) {
-    let Origin::File(path) = store.origin().clone() else { return };
+    let Origin::File(path) = store.origin().clone() else {
+        return;
+    };
     let (ask, mut asked) = mpsc::channel(1);
     // Kept: dropping it ends the watching.
     let watching = watch(&path, ask.clone());
@@ -70,8 +72,13 @@ fn watch(
         }
     };
     let mut watching = new_debouncer(QUIET, None, heard)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    watching.watch(directory.unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    watching.watch(
+        directory.unwrap_or(Path::new(".")),
+        RecursiveMode::NonRecursive,
+    )?;
     Ok(watching)
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn run(options: RunOptions) -> Result<Ended, StartError> {
 
 async fn serve(options: RunOptions) -> Result<Ended, StartError> {
     let hear = |kind| signal(kind).map_err(|error| StartError::Io("listening to signals", error));
-    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let (mut term, mut int) = (
+        hear(SignalKind::terminate())?,
+        hear(SignalKind::interrupt())?,
+    );
     let state_dir = options.state_dir.clone();
     let running = start(Options {
         source: Source::File(options.config),
@@ -88,8 +91,11 @@ fn announce(running: &Running, state_dir: &std::path::Path) {
     let revision = desired.revision;
     tracing::info!(workers, %revision, %state, "serving");
     for (rule, one) in &desired.overrides {
-        let weights: Vec<String> =
-            one.weights.iter().map(|(name, weight)| format!("{name}={}", weight.get())).collect();
+        let weights: Vec<String> = one
+            .weights
+            .iter()
+            .map(|(name, weight)| format!("{name}={}", weight.get()))
+            .collect();
         let weights = weights.join(" ");
         tracing::info!(%rule, %weights, since = %one.since, "live weights are in force");
     }

@@ -91,19 +91,30 @@ pub(crate) struct Running {
 /// # Errors
 /// Says what could not be started; then nothing was.
 pub(crate) async fn start(options: Options) -> Result<Running, StartError> {
-    let Options { source, workers, state_dir } = options;
+    let Options {
+        source,
+        workers,
+        state_dir,
+    } = options;
     let (base, origin) = load(source)?;
     for warning in base.warnings() {
         tracing::warn!(at = warning.position(), "{}", warning.message);
     }
     let settings = base.settings().clone();
     let worker_count = workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    let listeners: Result<Vec<_>, _> =
-        settings.listeners.iter().map(|one| proxy::bind(one.address, worker_count)).collect();
+    let listeners: Result<Vec<_>, _> = settings
+        .listeners
+        .iter()
+        .map(|one| proxy::bind(one.address, worker_count))
+        .collect();
     let listeners = listeners.map_err(StartError::Bind)?;
     let control = settings.control.as_ref().map(bind_control).transpose()?;
-    let (store, reader) =
-        Store::open(StoreOptions { state_dir, base, origin }).map_err(StartError::Store)?;
+    let (store, reader) = Store::open(StoreOptions {
+        state_dir,
+        base,
+        origin,
+    })
+    .map_err(StartError::Store)?;
 
     let registry = Registry::new(worker_count);
     let (drain, watch) = drain::channel();
@@ -196,12 +207,24 @@ impl Running {
         };
         let end = || ended(self.ending.subscribe());
         self.chores.spawn(guard::run(self.store.clone(), end()));
-        self.chores.spawn(chores::keep_windows(self.store.clone(), Arc::clone(registry), end()));
-        self.chores.spawn(reload::follow(self.store.clone(), self.settings.clone(), end()));
+        self.chores.spawn(chores::keep_windows(
+            self.store.clone(),
+            Arc::clone(registry),
+            end(),
+        ));
+        self.chores.spawn(reload::follow(
+            self.store.clone(),
+            self.settings.clone(),
+            end(),
+        ));
         if let Some(listener) = control {
             let allowed = self.settings.control.as_ref();
-            let hosts = allowed.map(|one| one.allowed_hosts.as_slice()).unwrap_or_default();
-            let origins = allowed.map(|one| one.allowed_origins.as_slice()).unwrap_or_default();
+            let hosts = allowed
+                .map(|one| one.allowed_hosts.as_slice())
+                .unwrap_or_default();
+            let origins = allowed
+                .map(|one| one.allowed_origins.as_slice())
+                .unwrap_or_default();
             let (store, metrics) = (self.store.clone(), Arc::clone(registry));
             let render = chores::renderer(store.clone(), Arc::clone(registry));
             let context = Context::new(store, metrics, render, ready, hosts, origins);

@@ -11,6 +11,7 @@
 //! ```
 
 mod behaviour;
+mod bench;
 mod client;
 mod load;
 mod origin;
@@ -19,6 +20,7 @@ mod origin_tests;
 mod proxy;
 
 pub use behaviour::{Accept, Behaviour};
+pub use bench::{Config, Picker, Routes, Stopwatch};
 pub use client::{Answer, Client, H2Client, RequestBody, whole};
 pub use load::{Counts, Load, RunningLoad};
 pub use origin::{Origin, Seen};
