@@ -281,9 +281,13 @@ impl Running {
             if timeout(CUT_GRACE, workers).await.is_err() {
                 tracing::error!("the workers did not end");
             }
-            let cut: u64 =
-                (0..self.worker_count).map(|one| self.registry.worker(one).cut.read()).sum();
-            tracing::warn!(cut, "time was up: connections that were still busy were cut");
+            let cut: u64 = (0..self.worker_count)
+                .map(|one| self.registry.worker(one).cut.read())
+                .sum();
+            tracing::warn!(
+                cut,
+                "time was up: connections that were still busy were cut"
+            );
         }
         self.ending.send_replace(true);
         let chores = async { while self.chores.join_next().await.is_some() {} };

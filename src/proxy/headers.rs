@@ -84,9 +84,28 @@ pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
 }
 
 fn valid_host(host: &HeaderValue) -> bool {
-    let legal = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b);
+    let legal = |b: &u8| LEGAL_IN_HOST.get(usize::from(*b)).copied().unwrap_or(false);
     host.as_bytes().iter().all(legal) && !host.is_empty()
 }
+
+/// Bytes that a host with a port may consist of (RFC 3986, 3.2.2), as a table.
+const LEGAL_IN_HOST: [bool; 256] = {
+    let mut legal = [false; 256];
+    let marks = b"-._~%!$&'()*+;=:[]";
+    let mut at = 0;
+    while at < marks.len() {
+        legal[marks[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            legal[byte] = true;
+        }
+        byte += 1;
+    }
+    legal
+};
 
 /// What a connection knows about its client, once for all its requests.
 #[derive(Clone, Debug)]
@@ -152,33 +171,34 @@ pub(super) fn clean(headers: &mut HeaderMap) {
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        strip_named(headers);
-    }
     // One look at each name that is there costs less than a look-up of each name that is not.
-    let hop_by_hop = headers.keys().any(|name| {
-        [
-            KEEP_ALIVE,
-            PROXY_CONNECTION,
-            TE,
-            TRANSFER_ENCODING,
-            UPGRADE,
-            HTTP2_SETTINGS,
-        ]
-        .contains(name)
-    });
-    if hop_by_hop {
-        for name in [
-            KEEP_ALIVE,
-            PROXY_CONNECTION,
-            TE,
-            TRANSFER_ENCODING,
-            UPGRADE,
-            HTTP2_SETTINGS,
-        ] {
-            headers.remove(name);
-        }
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
     }
+    strip_named(headers);
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Takes off `Connection` and what it names.

@@ -10,12 +10,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::{ArcSwap, Cache};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
+use slab::Slab;
 
+use super::connection::Leash;
+use super::deadline::Deadlines;
 use crate::drain::Phase;
 use crate::metrics::{Registry, SeriesCells, SeriesKey, WorkerCells};
 use crate::model::{BackendName, Dice, Fault, RuleId};
@@ -121,6 +123,9 @@ pub(super) struct Local {
     pub(super) scratch: RefCell<Scratch>,
     pub(super) random: RefCell<SmallRng>,
     phase: Cell<Phase>,
+    pub(super) deadlines: Deadlines,
+    /// Of all open client connections.
+    pub(super) leashes: RefCell<Slab<Rc<Leash>>>,
 }
 
 impl Local {
@@ -136,6 +141,8 @@ impl Local {
             scratch: RefCell::default(),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             phase: Cell::new(Phase::Serving),
+            deadlines: Deadlines::default(),
+            leashes: RefCell::default(),
             shared,
         })
     }
@@ -245,20 +252,22 @@ impl Local {
             .retain(|name, _| snapshot.backends.contains_key(name));
     }
 
-    /// Once a second: closes upstream connections that nobody needs.
-    pub(super) fn sweep(&self, now: Instant) {
-        self.pools
+    /// Once a sweep: closes upstream connections that nobody needs, and client connections that
+    /// were idle for `idle_sweeps_max` of them.
+    pub(super) fn sweep(&self, idle_sweeps_max: u32) {
+        self.pools.borrow().values().for_each(|pool| pool.sweep());
+        self.leashes
             .borrow()
-            .values()
-            .for_each(|pool| pool.sweep(now));
+            .iter()
+            .for_each(|(_, leash)| leash.sweep(idle_sweeps_max));
     }
 
     pub(super) fn cells(&self) -> &WorkerCells {
         &self.cells
     }
 
-    pub(super) fn unrouted(&self) -> Arc<SeriesCells> {
-        Arc::clone(&self.unrouted)
+    pub(super) fn unrouted(&self) -> &SeriesCells {
+        &self.unrouted
     }
 
     pub(super) fn log(&self) -> Option<&AccessLog> {
@@ -282,8 +291,13 @@ impl Local {
         self.phase.get()
     }
 
+    /// Tells every connection how far the leaving has come.
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        self.leashes
+            .borrow()
+            .iter()
+            .for_each(|(_, leash)| leash.enter(phase));
     }
 }
 

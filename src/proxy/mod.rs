@@ -9,6 +9,7 @@
 
 mod body;
 mod connection;
+mod deadline;
 mod error;
 mod headers;
 mod listener;

@@ -4,12 +4,12 @@
 //! dropped before it was completed means that the client went away.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request, StatusCode, Version};
 
+use super::connection::Leash;
 use super::local::{Local, RunningChoice, RunningRule};
 use crate::metrics::SeriesCells;
 use crate::model::Fault;
@@ -29,9 +29,11 @@ enum Ending {
 #[derive(Debug)]
 pub(crate) struct Record {
     local: Rc<Local>,
+    leash: Rc<Leash>,
     start: Instant,
     /// Where it is counted: under nothing, then its rule, then its backend.
-    series: Option<Arc<SeriesCells>>,
+    running: Option<Rc<RunningRule>>,
+    entry: Option<usize>,
     status: StatusCode,
     fault: Option<Fault>,
     ending: Ending,
@@ -42,12 +44,20 @@ pub(crate) struct Record {
 
 impl Record {
     /// Opens the record when the head of a request is complete.
-    pub(super) fn open(local: &Rc<Local>, request: &Request<RequestBody>, client: &str) -> Self {
+    pub(super) fn open(
+        local: &Rc<Local>,
+        leash: &Rc<Leash>,
+        request: &Request<RequestBody>,
+        client: &str,
+    ) -> Self {
+        leash.request_begins();
         let wanted = local.log().is_some_and(|log| log.logged != Logged::None);
         Self {
             local: Rc::clone(local),
+            leash: Rc::clone(leash),
             start: Instant::now(),
-            series: None,
+            running: None,
+            entry: None,
             status: StatusCode::OK,
             fault: None,
             ending: Ending::ClientGone,
@@ -56,19 +66,32 @@ impl Record {
         }
     }
 
-    pub(super) fn matched(&mut self, rule: &RunningRule) {
-        self.series = Some(Arc::clone(&rule.own));
+    pub(super) fn start(&self) -> Instant {
+        self.start
+    }
+
+    pub(super) fn matched(&mut self, rule: &Rc<RunningRule>) {
+        self.running = Some(Rc::clone(rule));
         if let Some(line) = &mut self.line {
             line.route = Some(rule.rule.id.route.as_str().into());
             line.rule = Some(rule.rule.id.rule.as_str().into());
         }
     }
 
-    pub(super) fn selected(&mut self, choice: &RunningChoice) {
-        self.series = Some(Arc::clone(&choice.series));
+    /// The request goes to the entry at this position of the rule's split.
+    pub(super) fn selected(&mut self, entry: usize, choice: &RunningChoice) {
+        self.entry = Some(entry);
         if let Some(line) = &mut self.line {
             line.backend = Some(choice.name.as_str().into());
         }
+    }
+
+    fn series(&self) -> &SeriesCells {
+        let Some(running) = &self.running else {
+            return self.local.unrouted();
+        };
+        let choice = self.entry.and_then(|entry| running.choices.get(entry));
+        choice.map_or(&running.own, |choice| &choice.series)
     }
 
     /// The request's id and host are settled when it is forwarded.
@@ -110,8 +133,9 @@ impl Record {
     }
 
     fn close(&mut self) {
+        self.leash.request_ends();
         let duration = self.start.elapsed();
-        let series = self.series.take().unwrap_or_else(|| self.local.unrouted());
+        let series = self.series();
         match self.ending {
             Ending::ClientGone => series.client_gone(),
             Ending::Complete => series.answered(self.status, duration),

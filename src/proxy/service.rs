@@ -5,12 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use http::header::{CONNECTION, HOST, LOCATION};
 use http::{HeaderValue, Request, Response, Version};
 
 use super::body::{Body, Recorded};
+use super::connection::Leash;
 use super::error;
 use super::headers::{self, Client};
 use super::local::{Local, RunningRule};
@@ -25,6 +26,7 @@ use crate::upstream::{Failure, Pool, RequestBody, ResponseBody};
 pub(super) struct Proxy {
     pub(super) local: Rc<Local>,
     pub(super) client: Rc<Client>,
+    pub(super) leash: Rc<Leash>,
 }
 
 impl Proxy {
@@ -50,7 +52,7 @@ impl Proxy {
         }
         let entry = running.select()?; // the dice roll here
         let (choice, edits) = chosen(running, entry)?;
-        record.selected(choice);
+        record.selected(entry, choice);
         if let Some(problem) = choice.pool.problem() {
             return Err(problem.into()); // invalid → 500, no endpoints → 503
         }
@@ -58,7 +60,8 @@ impl Proxy {
         record.forwards(request.headers(), world.snapshot.revision.get());
         self.edit(running, found, request);
         edits.request.apply(request.headers_mut());
-        let mut response = forward(&choice.pool, request, rule.timeouts.request).await?;
+        let due = rule.timeouts.request.map(|limit| record.start() + limit);
+        let mut response = self.forward(&choice.pool, request, due).await?;
         headers::clean(response.headers_mut());
         rule.filters.response.apply(response.headers_mut());
         edits.response.apply(response.headers_mut());
@@ -67,7 +70,7 @@ impl Proxy {
 
     /// Handles a request and answers it, whatever happens.
     pub(super) async fn answer(&self, mut request: Request<RequestBody>) -> Response<Recorded> {
-        let mut record = Record::open(&self.local, &request, self.client.ip_text());
+        let mut record = Record::open(&self.local, &self.leash, &request, self.client.ip_text());
         let version = request.version();
         let mut response = match self.handle(&mut request, &mut record).await {
             Ok(response) => response,
@@ -89,6 +92,22 @@ impl Proxy {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Recorded::new(body, record))
+    }
+
+    /// Sends the request on, in time or not at all.
+    async fn forward(
+        &self,
+        pool: &Pool,
+        request: &mut Request<RequestBody>,
+        due: Option<Instant>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        match due {
+            None => pool.send(request).await,
+            Some(due) => {
+                let answer = self.local.deadlines.by(due, pool.send(request)).await;
+                answer.unwrap_or_else(|| Err(Fault::RequestTimeout.into()))
+            }
+        }
     }
 
     fn find(
@@ -173,21 +192,6 @@ fn chosen(
         .get(entry)
         .ok_or(Fault::BackendInvalid)?;
     Ok((choice, edits))
-}
-
-/// Sends the request on, in time or not at all.
-async fn forward(
-    pool: &Pool,
-    request: &mut Request<RequestBody>,
-    limit: Option<Duration>,
-) -> Result<Response<ResponseBody>, Failure> {
-    match limit {
-        None => pool.send(request).await,
-        Some(limit) => match tokio::time::timeout(limit, pool.send(request)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Fault::RequestTimeout.into()),
-        },
-    }
 }
 
 /// For tests that need no socket; connections call [`Proxy::answer`] directly.

@@ -10,7 +10,7 @@ use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
@@ -145,7 +145,8 @@ impl Worker {
         };
         let chores = [
             spawn_local(refresh(Rc::clone(&local), reader)),
-            spawn_local(sweep(Rc::clone(&local))),
+            spawn_local(sweep(Rc::clone(&local), idle_timeout)),
+            spawn_local(keep_deadlines(Rc::clone(&local))),
             spawn_local(follow(Rc::clone(&local), watch.clone())),
         ];
         // The tasks of all connections hold this; when the last is gone, so is the last sender.
@@ -154,7 +155,6 @@ impl Worker {
         for listener in listeners {
             let accept = Accept {
                 local: Rc::clone(&local),
-                idle_timeout,
                 watch: watch.clone(),
                 busy: busy.clone(),
             };
@@ -174,7 +174,6 @@ impl Worker {
 /// Takes connections from one socket.
 struct Accept {
     local: Rc<Local>,
-    idle_timeout: Duration,
     watch: Watch,
     busy: tokio::sync::mpsc::Sender<()>,
 }
@@ -222,14 +221,15 @@ impl Accept {
             ip: ip.unwrap_or(HeaderValue::from_static("unknown")),
             port,
         };
+        let open = Open::new(&self.local);
         let proxy = Proxy {
             local: Rc::clone(&self.local),
             client: Rc::new(client),
+            leash: Rc::clone(&open.leash),
         };
-        let open = Open::count(&self.local);
-        let (watch, busy, idle) = (self.watch.clone(), self.busy.clone(), self.idle_timeout);
+        let busy = self.busy.clone();
         spawn_local(async move {
-            serve(stream, proxy, idle, watch).await;
+            serve(stream, proxy, &open.leash).await;
             drop((open, busy));
         });
     }
@@ -242,12 +242,19 @@ async fn refresh(local: Rc<Local>, mut reader: Reader) {
     }
 }
 
-async fn sweep(local: Rc<Local>) {
+async fn sweep(local: Rc<Local>, idle_timeout: Duration) {
+    let idle_sweeps_max = u32::try_from(idle_timeout.as_secs())
+        .unwrap_or(u32::MAX)
+        .max(1);
     let mut clock = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         clock.tick().await;
-        local.sweep(Instant::now());
+        local.sweep(idle_sweeps_max);
     }
+}
+
+async fn keep_deadlines(local: Rc<Local>) {
+    local.deadlines.keep().await;
 }
 
 /// Keeps the worker's own copy of the phase, which requests look at.

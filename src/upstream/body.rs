@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::endpoint::{Busy, EndpointPool};
+use super::endpoint::Busy;
 use super::http1::Connection;
 
 /// Why a body broke off.
@@ -102,23 +102,16 @@ pub(crate) struct ResponseBody {
     /// The HTTP/1.1 connection that has to be driven for the body to come, and goes back to its
     /// endpoint afterwards. HTTP/2 streams need neither.
     connection: Option<Connection>,
-    endpoint: Rc<EndpointPool>,
-    /// Counts the request as running.
-    _busy: Busy,
+    /// Counts the request as running at its endpoint.
+    busy: Busy,
 }
 
 impl ResponseBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        connection: Option<Connection>,
-        endpoint: Rc<EndpointPool>,
-        busy: Busy,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: Option<Connection>, busy: Busy) -> Self {
         Self {
             incoming,
             connection,
-            endpoint,
-            _busy: busy,
+            busy,
         }
     }
 
@@ -128,7 +121,7 @@ impl ResponseBody {
             return;
         };
         if connection.is_reusable(cx) {
-            self.endpoint.check_in(connection);
+            self.busy.endpoint().check_in(connection);
         }
     }
 }

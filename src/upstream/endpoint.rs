@@ -2,12 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
 
 use super::http1::Connection;
 use super::http2::Shared;
@@ -17,6 +14,7 @@ use crate::metrics::BackendCells;
 #[derive(Debug)]
 pub(super) struct EndpointPool {
     pub(super) address: SocketAddr,
+    cells: Arc<BackendCells>,
     /// Used from the back, so that the least used grow old at the front.
     idle: RefCell<VecDeque<Connection>>,
     idle_max: Cell<usize>,
@@ -25,9 +23,10 @@ pub(super) struct EndpointPool {
 }
 
 impl EndpointPool {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr, cells: Arc<BackendCells>) -> Self {
         Self {
             address,
+            cells,
             idle: RefCell::default(),
             idle_max: Cell::new(0),
             http2: Shared::default(),
@@ -43,14 +42,10 @@ impl EndpointPool {
         idle.drain(..surplus);
     }
 
-    /// An idle connection that is still open, the one used last.
-    pub(super) async fn check_out(&self) -> Option<Connection> {
-        loop {
-            let mut connection = self.idle.borrow_mut().pop_back()?;
-            if poll_fn(|cx| Poll::Ready(connection.is_reusable(cx))).await {
-                return Some(connection);
-            }
-        }
+    /// The idle connection used last. It may have been closed by the endpoint in the meantime;
+    /// sending on it finds that out, before anything is sent.
+    pub(super) fn check_out(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop_back()
     }
 
     pub(super) fn check_in(&self, mut connection: Connection) {
@@ -61,11 +56,11 @@ impl EndpointPool {
         }
     }
 
-    /// Closes connections that the endpoint closed or that were idle for too long.
-    pub(super) fn sweep(&self, now: Instant, idle_timeout: Duration) {
+    /// Closes connections that the endpoint closed or that were idle for `sweeps_max` sweeps.
+    pub(super) fn sweep(&self, sweeps_max: u64) {
         self.idle
             .borrow_mut()
-            .retain_mut(|connection| connection.keeps(now, idle_timeout));
+            .retain_mut(|connection| connection.keeps(sweeps_max));
         self.http2.sweep();
     }
 
@@ -76,27 +71,25 @@ impl EndpointPool {
 
 /// A request that runs at an endpoint; dropped when it is over, however it ends.
 #[derive(Debug)]
-pub(super) struct Busy {
-    endpoint: Rc<EndpointPool>,
-    cells: Arc<BackendCells>,
-}
+pub(super) struct Busy(Rc<EndpointPool>);
 
 impl Busy {
-    pub(super) fn at(endpoint: &Rc<EndpointPool>, cells: &Arc<BackendCells>) -> Self {
+    pub(super) fn at(endpoint: &Rc<EndpointPool>) -> Self {
         endpoint.in_flight.set(endpoint.in_flight.get() + 1);
-        cells.in_flight.add(1);
-        Self {
-            endpoint: Rc::clone(endpoint),
-            cells: Arc::clone(cells),
-        }
+        endpoint.cells.in_flight.add(1);
+        Self(Rc::clone(endpoint))
+    }
+
+    pub(super) fn endpoint(&self) -> &EndpointPool {
+        &self.0
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.endpoint
+        self.0
             .in_flight
-            .set(self.endpoint.in_flight.get().saturating_sub(1));
-        self.cells.in_flight.subtract(1);
+            .set(self.0.in_flight.get().saturating_sub(1));
+        self.0.cells.in_flight.subtract(1);
     }
 }

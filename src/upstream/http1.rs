@@ -8,7 +8,6 @@ use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -27,7 +26,8 @@ pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
     /// `None` once hyper is done with the connection. Boxed, because it is large and often moved.
     driver: Option<Box<Driver>>,
-    idle_since: Instant,
+    /// Sweeps since it was used last: a count costs a request less than a clock.
+    idle_sweeps: u64,
     cells: Arc<BackendCells>,
 }
 
@@ -52,7 +52,7 @@ impl Connection {
         Ok(Self {
             sender,
             driver: Some(Box::new(driver)),
-            idle_since: Instant::now(),
+            idle_sweeps: 0,
             cells,
         })
     }
@@ -95,14 +95,14 @@ impl Connection {
     }
 
     pub(super) fn rests(&mut self) {
-        self.idle_since = Instant::now();
+        self.idle_sweeps = 0;
     }
 
-    /// Whether an idle connection is to be kept: open, and not idle for too long.
-    pub(super) fn keeps(&mut self, now: Instant, idle_timeout: Duration) -> bool {
+    /// Whether an idle connection is to be kept at a sweep: open, and not idle for too long.
+    pub(super) fn keeps(&mut self, sweeps_max: u64) -> bool {
+        self.idle_sweeps += 1;
         let mut nobody = Context::from_waker(Waker::noop());
-        now.saturating_duration_since(self.idle_since) < idle_timeout
-            && self.is_reusable(&mut nobody)
+        self.idle_sweeps <= sweeps_max && self.is_reusable(&mut nobody)
     }
 }
 

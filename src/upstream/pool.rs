@@ -12,7 +12,6 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
@@ -96,7 +95,7 @@ impl Pool {
                 .filter(|endpoint| endpoint.address == address)
                 .map(Rc::clone)
                 .next()
-                .unwrap_or_else(|| Rc::new(EndpointPool::new(address)));
+                .unwrap_or_else(|| Rc::new(EndpointPool::new(address, Arc::clone(&cells))));
             endpoint.limit(backend.idle_max);
             endpoint
         };
@@ -137,7 +136,7 @@ impl Pool {
         request: &mut Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let endpoint = self.choose().ok_or(Fault::NoEndpoints)?;
-        let busy = Busy::at(endpoint, &self.cells);
+        let busy = Busy::at(endpoint);
         let client = request.body().client_broke();
         let sent = match self.backend.protocol {
             Protocol::Http1 => self.send_http1(endpoint, request).await,
@@ -148,7 +147,7 @@ impl Pool {
         };
         let (answer, connection) = sent.map_err(|failure| blame(failure, &client))?;
         let (head, incoming) = answer.into_parts();
-        let mut body = ResponseBody::new(incoming, connection, Rc::clone(endpoint), busy);
+        let mut body = ResponseBody::new(incoming, connection, busy);
         if body.is_end_stream() {
             // Nobody will read an empty body, so its connection goes back here.
             poll_fn(|cx| Poll::Ready(body.finish(cx))).await;
@@ -181,19 +180,21 @@ impl Pool {
         endpoint: &Rc<EndpointPool>,
         request: &mut Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
-        if let Some(mut connection) = endpoint.check_out().await {
+        while let Some(mut connection) = endpoint.check_out() {
             let again = repeatable(request);
             let Unanswered { error, sent } = match connection.send(request).await {
                 Ok(answer) => return Ok((answer, Some(connection))),
                 Err(unanswered) => unanswered,
             };
-            if sent == Sent::Something {
-                match again {
-                    Some(again) if !error.is_parse() => *request = again,
-                    _ => return Err(error.into()),
+            match (sent, again) {
+                (Sent::Nothing, _) => self.cells.retries.add(1),
+                (Sent::Something, Some(again)) if !error.is_parse() => {
+                    self.cells.retries.add(1);
+                    *request = again;
+                    break;
                 }
+                (Sent::Something, _) => return Err(error.into()),
             }
-            self.cells.retries.add(1);
         }
         // Boxed, because it is rare and large: every request would carry room for it otherwise.
         Box::pin(self.send_on_new(endpoint, request)).await
@@ -244,10 +245,9 @@ impl Pool {
     }
 
     /// Once a second: closes what the endpoints closed or what was idle for too long.
-    pub(crate) fn sweep(&self, now: Instant) {
-        self.endpoints
-            .iter()
-            .for_each(|one| one.sweep(now, self.backend.idle_timeout));
+    pub(crate) fn sweep(&self) {
+        let sweeps_max = self.backend.idle_timeout.as_secs().max(1);
+        self.endpoints.iter().for_each(|one| one.sweep(sweeps_max));
     }
 }
 

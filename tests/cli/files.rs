@@ -211,7 +211,10 @@ fn explain_knows_every_ending() {
             vec!["-c", &closed, "/"],
             "answered 503 by shut/all: every weight is 0",
         ),
-        (vec!["-c", &closed, "/"], "503: the backend has no endpoints"),
+        (
+            vec!["-c", &closed, "/"],
+            "503: the backend has no endpoints",
+        ),
         (
             vec!["-c", &good, "podinfo.example.com", "-o", "name"],
             "podinfo/everyone\n",

@@ -61,7 +61,9 @@ impl Api {
         }
         let request = request.body(Bytes::from(body.unwrap_or_default()));
         let mut client = Client::connect(self.address).await?;
-        let answer = client.send(request.expect("a test writes a valid request")).await?;
+        let answer = client
+            .send(request.expect("a test writes a valid request"))
+            .await?;
         let text = answer.text();
         Ok(Reply {
             status: answer.status,
@@ -77,7 +79,9 @@ impl Api {
     }
 
     pub(crate) async fn put(self, path: &str, body: &Value) -> Reply {
-        let sent = self.send(Method::PUT, path, &[], Some(body.to_string())).await;
+        let sent = self
+            .send(Method::PUT, path, &[], Some(body.to_string()))
+            .await;
         sent.expect("the control API answers")
     }
 
@@ -97,7 +101,10 @@ impl Api {
     /// The weights in force, primary first.
     pub(crate) async fn weights(self) -> (u64, u64) {
         let split = self.get(SPLIT).await;
-        (split.number("/weights/primary"), split.number("/weights/canary"))
+        (
+            split.number("/weights/primary"),
+            split.number("/weights/canary"),
+        )
     }
 
     pub(crate) async fn revision(self) -> u64 {
@@ -109,14 +116,18 @@ impl Api {
         let page = self.get("/api/v1/events?limit=1000").await;
         let items = page.body["items"].as_array().expect("a list of events");
         let text = |event: &Value, field: &str| event[field].as_str().unwrap_or("").to_owned();
-        items.iter().map(|event| (text(event, "kind"), text(event, "message"))).collect()
+        items
+            .iter()
+            .map(|event| (text(event, "kind"), text(event, "message")))
+            .collect()
     }
 
     /// A metric without labels, or with exactly these: the name as it is exported.
     pub(crate) async fn metric(self, name: &str) -> Option<f64> {
         let page = self.get("/metrics").await;
         let line = page.text.lines().find(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '))
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(' '))
         });
         line?.rsplit(' ').next()?.parse().ok()
     }

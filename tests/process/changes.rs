@@ -16,8 +16,14 @@ async fn a_thousand_changes_fail_no_request_and_hold_for_the_next_on_every_conne
     let home = Home::with(&versions.config(""));
     let mut pointsman = home.start().await;
     let address = pointsman.address();
-    let load = Load::keep_alive(address).connections(2).pause(Duration::from_millis(5)).start();
-    let fresh = Load::fresh(address).connections(1).pause(Duration::from_millis(20)).start();
+    let load = Load::keep_alive(address)
+        .connections(2)
+        .pause(Duration::from_millis(5))
+        .start();
+    let fresh = Load::fresh(address)
+        .connections(1)
+        .pause(Duration::from_millis(20))
+        .start();
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
         open.push(Client::connect(address).await.expect("a connection"));
@@ -41,7 +47,10 @@ async fn a_thousand_changes_fail_no_request_and_hold_for_the_next_on_every_conne
     for counts in [load, fresh] {
         assert_eq!(counts.failed, 0, "{counts:?}");
         assert_eq!(counts.status(200), counts.answered, "{counts:?}");
-        assert!(counts.from("primary") > 0 && counts.from("canary") > 0, "{counts:?}");
+        assert!(
+            counts.from("primary") > 0 && counts.from("canary") > 0,
+            "{counts:?}"
+        );
     }
     assert!(pointsman.runs());
 }

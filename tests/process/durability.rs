@@ -71,7 +71,9 @@ type Shared = Arc<Mutex<Ledger>>;
 
 /// Changes one split until the connection breaks.
 async fn write(api: std::net::SocketAddr, rule: &'static str, ledger: Shared) {
-    let Ok(mut client) = Client::connect(api).await else { return };
+    let Ok(mut client) = Client::connect(api).await else {
+        return;
+    };
     loop {
         let ticket = {
             let mut ledger = ledger.lock().expect("no holder panics");
@@ -85,7 +87,9 @@ async fn write(api: std::net::SocketAddr, rule: &'static str, ledger: Shared) {
             .header("content-type", "application/json")
             .body(Bytes::from(body))
             .expect("a valid request");
-        let Ok(answer) = client.send(request).await else { return };
+        let Ok(answer) = client.send(request).await else {
+            return;
+        };
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let said: Value = serde_json::from_slice(&answer.body).expect("JSON");
         let revision = said["revision"].as_u64().expect("a revision");
@@ -102,26 +106,49 @@ async fn check(api: Api, ledger: &Shared, round: usize) {
     let revision = api.revision().await;
     let history = api.get("/api/v1/events?limit=1000").await;
     let events = history.body["items"].as_array().expect("events");
-    let kept: BTreeSet<u64> = events.iter().filter_map(|event| event["revision"].as_u64()).collect();
+    let kept: BTreeSet<u64> = events
+        .iter()
+        .filter_map(|event| event["revision"].as_u64())
+        .collect();
     for rule in RULES {
-        let split = api.get(&format!("/api/v1/routes/shop/rules/{rule}/split")).await;
-        let (at, a, b) =
-            (split.number("/revision"), split.number("/weights/a"), split.number("/weights/b"));
+        let split = api
+            .get(&format!("/api/v1/routes/shop/rules/{rule}/split"))
+            .await;
+        let (at, a, b) = (
+            split.number("/revision"),
+            split.number("/weights/a"),
+            split.number("/weights/b"),
+        );
         let mut ledger = ledger.lock().expect("no holder panics");
         let known = ledger.splits.entry(rule).or_default();
-        assert_eq!(a + b, WHOLE, "round {round}: {rule} is torn: {}", split.text);
+        assert_eq!(
+            a + b,
+            WHOLE,
+            "round {round}: {rule} is torn: {}",
+            split.text
+        );
         let (revision, ticket) = known.acknowledged;
         let as_acknowledged = a == ticket && (at == revision || ticket == 0);
         let later = at > revision && known.open.contains(&a);
-        assert!(as_acknowledged || later, "round {round}: {rule} is {}, not {known:?}", split.text);
+        assert!(
+            as_acknowledged || later,
+            "round {round}: {rule} is {}, not {known:?}",
+            split.text
+        );
         known.acknowledged = (at, a);
         known.open.clear();
     }
     let mut ledger = ledger.lock().expect("no holder panics");
     let newest = ledger.revisions.last().copied().unwrap_or_default();
-    assert!(revision >= newest, "round {round}: revision {revision} after {newest}");
+    assert!(
+        revision >= newest,
+        "round {round}: revision {revision} after {newest}"
+    );
     let lost: Vec<_> = ledger.revisions.difference(&kept).collect();
-    assert!(lost.is_empty(), "round {round}: not in the history: {lost:?}");
+    assert!(
+        lost.is_empty(),
+        "round {round}: not in the history: {lost:?}"
+    );
     // The history is bounded; what was checked once need not be there for ever.
     ledger.revisions.clear();
     ledger.revisions.insert(revision);
@@ -129,7 +156,9 @@ async fn check(api: Api, ledger: &Shared, round: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_moment_loses_no_acknowledged_change() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
     let seed = u64::from(now.subsec_nanos()) ^ now.as_secs();
     println!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);
@@ -145,9 +174,8 @@ async fn a_kill_at_any_moment_loses_no_acknowledged_change() {
         }
         let pointsman = home.start().await;
         check(pointsman.api(), &ledger, round).await;
-        let writers = WRITERS.map(|rule| {
-            tokio::spawn(write(pointsman.control(), rule, Arc::clone(&ledger)))
-        });
+        let writers =
+            WRITERS.map(|rule| tokio::spawn(write(pointsman.control(), rule, Arc::clone(&ledger))));
         // The moment of the kill is the point of the test, so it is chosen by lot.
         tokio::time::sleep(Duration::from_millis(random.random_range(20..220))).await;
         pointsman.kill();
@@ -159,5 +187,8 @@ async fn a_kill_at_any_moment_loses_no_acknowledged_change() {
     let pointsman = home.start().await;
     check(pointsman.api(), &ledger, ROUNDS).await;
     println!("{acknowledged} acknowledged changes survived {ROUNDS} kills");
-    assert!(acknowledged > ROUNDS, "the test was too slow to prove anything: {acknowledged}");
+    assert!(
+        acknowledged > ROUNDS,
+        "the test was too slow to prove anything: {acknowledged}"
+    );
 }

@@ -261,7 +261,10 @@ impl Pointsman {
     }
 
     pub(crate) async fn logs(&self, text: &str) {
-        until(&format!("a log line with {text:?}"), async || self.log.text().contains(text)).await;
+        until(&format!("a log line with {text:?}"), async || {
+            self.log.text().contains(text)
+        })
+        .await;
     }
 
     /// The command line, pointed at this one.

@@ -38,10 +38,15 @@ async fn is_unready(pointsman: &Pointsman) {
 
 /// Starts a request whose answer does not come.
 async fn hang(pointsman: &Pointsman, origin: &Origin) -> tokio::task::JoinHandle<bool> {
-    let mut client = Client::connect(pointsman.address()).await.expect("a connection");
+    let mut client = Client::connect(pointsman.address())
+        .await
+        .expect("a connection");
     let asked = origin.count();
     let waiting = tokio::spawn(async move { client.get("/").await.is_err() });
-    origin.wait_for(asked + 1, LIMIT).await.expect("the request arrives");
+    origin
+        .wait_for(asked + 1, LIMIT)
+        .await
+        .expect("the request arrives");
     waiting
 }
 
@@ -98,8 +103,14 @@ async fn a_sigterm_under_load_fails_no_request() {
     let mut pointsman = home.start().await;
     let address = pointsman.address();
 
-    let kept = Load::keep_alive(address).connections(8).pause(Duration::from_millis(2)).start();
-    let fresh = Load::fresh(address).connections(2).pause(Duration::from_millis(2)).start();
+    let kept = Load::keep_alive(address)
+        .connections(8)
+        .pause(Duration::from_millis(2))
+        .start();
+    let fresh = Load::fresh(address)
+        .connections(2)
+        .pause(Duration::from_millis(2))
+        .start();
     let (stop, stopping) = watch::channel(false);
     let by_h2 = tokio::spawn(ask_by_h2(address, stopping));
     let mut idle = Client::connect(address).await.expect("a connection");
@@ -108,7 +119,9 @@ async fn a_sigterm_under_load_fails_no_request() {
     kept.wait_for(200, LIMIT).await.expect("the load runs");
     fresh.wait_for(20, LIMIT).await.expect("the load runs");
     let mut client = Client::connect(address).await.expect("a connection");
-    let request = Request::get("/download").body(whole(Bytes::new())).expect("a request");
+    let request = Request::get("/download")
+        .body(whole(Bytes::new()))
+        .expect("a request");
     let response = client.start(request).await.expect("the head");
 
     let told = Instant::now();
@@ -120,21 +133,40 @@ async fn a_sigterm_under_load_fails_no_request() {
     let (kept, fresh) = (kept.stop().await, fresh.stop().await);
     let (h2_answered, h2_failures) = by_h2.await.expect("no panic");
     assert_eq!((kept.failed, &kept.reasons[..]), (0, &[][..]), "{kept:?}");
-    assert_eq!((fresh.failed, &fresh.reasons[..]), (0, &[][..]), "{fresh:?}");
+    assert_eq!(
+        (fresh.failed, &fresh.reasons[..]),
+        (0, &[][..]),
+        "{fresh:?}"
+    );
     assert_eq!(kept.status(200), kept.answered, "{kept:?}");
     assert_eq!(fresh.status(200), fresh.answered, "{fresh:?}");
-    assert!(h2_failures.is_empty() && h2_answered > 0, "{h2_answered} answers: {h2_failures:?}");
-    assert!(kept.answered > during.0 && fresh.answered > during.1, "the load stopped too early");
+    assert!(
+        h2_failures.is_empty() && h2_answered > 0,
+        "{h2_answered} answers: {h2_failures:?}"
+    );
+    assert!(
+        kept.answered > during.0 && fresh.answered > during.1,
+        "the load stopped too early"
+    );
 
     // Listeners are closed, and yet whoever was idle is heard once more.
     refuses_connections(address).await;
-    let last = idle.get("/").await.expect("an idle connection is answered once more");
+    let last = idle
+        .get("/")
+        .await
+        .expect("an idle connection is answered once more");
     assert!(last.status == StatusCode::OK && last.closes(), "{last:?}");
-    let download = Answer::read(response).await.expect("a download is finished");
+    let download = Answer::read(response)
+        .await
+        .expect("a download is finished");
     assert_eq!(download.body.len(), 30 * 1024);
     assert_eq!(pointsman.ended().await, Some(0), "{}", pointsman.log());
     assert!(told.elapsed() >= DELAY);
-    assert!(pointsman.log().contains("everything is finished"), "{}", pointsman.log());
+    assert!(
+        pointsman.log().contains("everything is finished"),
+        "{}",
+        pointsman.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,24 +183,40 @@ async fn a_second_sigterm_leaves_at_once() {
     pointsman.signal(Signal::TERM);
     assert_eq!(pointsman.ended().await, Some(130));
     assert!(told.elapsed() < AT_ONCE, "{:?}", told.elapsed());
-    assert!(waiting.await.expect("no panic"), "the hanging request was answered");
+    assert!(
+        waiting.await.expect("no panic"),
+        "the hanging request was answered"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sigint_finishes_what_runs_and_waits_for_nothing_else() {
     let versions = Versions::start().await;
-    versions.primary.set(Behaviour::Delay(Duration::from_millis(500)));
+    versions
+        .primary
+        .set(Behaviour::Delay(Duration::from_millis(500)));
     let home = Home::with(&versions.config("drain: {delay: 60s, timeout: 60s}"));
     let mut pointsman = home.start().await;
-    let mut idle = Client::connect(pointsman.address()).await.expect("a connection");
+    let mut idle = Client::connect(pointsman.address())
+        .await
+        .expect("a connection");
     idle.get("/").await.expect("an answer");
-    let mut busy = Client::connect(pointsman.address()).await.expect("a connection");
+    let mut busy = Client::connect(pointsman.address())
+        .await
+        .expect("a connection");
     let asked = versions.primary.count();
     let running = tokio::spawn(async move { busy.get("/").await });
-    versions.primary.wait_for(asked + 1, LIMIT).await.expect("the request arrives");
+    versions
+        .primary
+        .wait_for(asked + 1, LIMIT)
+        .await
+        .expect("the request arrives");
     let told = Instant::now();
     pointsman.signal(Signal::INT);
-    let answer = running.await.expect("no panic").expect("what runs is finished");
+    let answer = running
+        .await
+        .expect("no panic")
+        .expect("what runs is finished");
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(pointsman.ended().await, Some(0));
     assert!(told.elapsed() < AT_ONCE, "{:?}", told.elapsed());
@@ -185,10 +233,17 @@ async fn what_is_still_busy_when_time_is_up_is_cut_and_counted() {
     let told = Instant::now();
     pointsman.signal(Signal::TERM);
     assert_eq!(pointsman.ended().await, Some(0), "{}", pointsman.log());
-    assert!(told.elapsed() >= Duration::from_millis(1_100), "{:?}", told.elapsed());
+    assert!(
+        told.elapsed() >= Duration::from_millis(1_100),
+        "{:?}",
+        told.elapsed()
+    );
     assert!(told.elapsed() < AT_ONCE, "{:?}", told.elapsed());
     for waiting in [first, second] {
-        assert!(waiting.await.expect("no panic"), "a cut request was answered");
+        assert!(
+            waiting.await.expect("no panic"),
+            "a cut request was answered"
+        );
     }
     let log = pointsman.log();
     assert!(log.contains("\"cut\":2"), "{log}");
@@ -200,14 +255,23 @@ async fn a_connection_that_never_said_a_word_does_not_hold_up_the_end() {
     let versions = Versions::start().await;
     let home = Home::with(&versions.config("drain: {delay: 100ms, timeout: 30s}"));
     let mut pointsman = home.start().await;
-    let mut silent = TcpStream::connect(pointsman.address()).await.expect("a connection");
+    let mut silent = TcpStream::connect(pointsman.address())
+        .await
+        .expect("a connection");
     // A request on another one makes sure that this one was taken out of the queue, or soon is.
-    let mut client = Client::connect(pointsman.address()).await.expect("a connection");
+    let mut client = Client::connect(pointsman.address())
+        .await
+        .expect("a connection");
     client.get("/").await.expect("an answer");
     let told = Instant::now();
     pointsman.signal(Signal::TERM);
     assert_eq!(pointsman.ended().await, Some(0), "{}", pointsman.log());
-    assert!(told.elapsed() < AT_ONCE, "{:?}: {}", told.elapsed(), pointsman.log());
+    assert!(
+        told.elapsed() < AT_ONCE,
+        "{:?}: {}",
+        told.elapsed(),
+        pointsman.log()
+    );
     let mut rest = Vec::new();
     let read = silent.read_to_end(&mut rest).await;
     assert!(read.is_err() || rest.is_empty(), "{rest:?}");

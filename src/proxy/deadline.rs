@@ -1,0 +1,126 @@
+//! Deadlines of requests, cheap enough to be on every one of them.
+//!
+//! Nearly every deadline is set and never met. Tokio's timer sorts each into a wheel and out
+//! again; here a waiting request only leaves its waker in a list, and a task of the worker looks
+//! through the list every few milliseconds for as long as somebody waits. A deadline is met at
+//! most one look too late.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+/// How often those who wait are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+struct Waiting {
+    due: Instant,
+    waker: Waker,
+}
+
+/// The deadlines of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    waiting: RefCell<Slab<Waiting>>,
+    somebody_waits: Notify,
+}
+
+/// A place in the list; left when dropped.
+struct Place<'a> {
+    deadlines: &'a Deadlines,
+    key: Option<usize>,
+}
+
+impl Deadlines {
+    /// The future's result, or `None` when `due` has passed before it was there.
+    pub(super) async fn by<F: Future>(&self, due: Instant, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut place = Place {
+            deadlines: self,
+            key: None,
+        };
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if place.is_over(due, cx.waker()) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Wakes those whose time is over, for ever.
+    pub(super) async fn keep(&self) {
+        loop {
+            while self.waiting.borrow().is_empty() {
+                self.somebody_waits.notified().await;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let now = Instant::now();
+            let waiting = self.waiting.borrow();
+            let over = waiting.iter().filter(|(_, waiting)| waiting.due <= now);
+            over.for_each(|(_, waiting)| waiting.waker.wake_by_ref());
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Takes the place if the time is not over; asks for the time only when it was woken again,
+    /// because the first look comes right after the deadline was set.
+    fn is_over(&mut self, due: Instant, waker: &Waker) -> bool {
+        let mut waiting = self.deadlines.waiting.borrow_mut();
+        match self.key.and_then(|key| waiting.get_mut(key)) {
+            Some(place) => {
+                if !place.waker.will_wake(waker) {
+                    place.waker.clone_from(waker);
+                }
+                Instant::now() >= due
+            }
+            None => {
+                if waiting.is_empty() {
+                    self.deadlines.somebody_waits.notify_one();
+                }
+                self.key = Some(waiting.insert(Waiting {
+                    due,
+                    waker: waker.clone(),
+                }));
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.deadlines.waiting.borrow_mut().try_remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_late_is_given_up_and_what_is_in_time_is_not() {
+        let deadlines = Deadlines::default();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let tests = async {
+            assert_eq!(deadlines.by(soon, async { 7 }).await, Some(7));
+            assert_eq!(deadlines.by(soon, std::future::pending::<()>()).await, None);
+            assert!(Instant::now() >= soon);
+            let in_time = tokio::time::sleep(Duration::from_millis(5));
+            let late = Instant::now() + Duration::from_secs(60);
+            assert_eq!(deadlines.by(late, in_time).await, Some(()));
+        };
+        tokio::select! {
+            () = tests => {}
+            () = deadlines.keep() => {}
+        }
+        assert!(deadlines.waiting.borrow().is_empty());
+    }
+}
