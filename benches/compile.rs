@@ -4,7 +4,7 @@ mod common;
 
 use common::{Shape, config, yaml};
 use divan::Bencher;
-use pointsman::testing::Config;
+use pointsman::testing::bench::Config;
 
 const ROUTES: usize = 10_000;
 

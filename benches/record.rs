@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::Random;
 use divan::{Bencher, black_box};
-use pointsman::testing::Stopwatch;
+use pointsman::testing::bench::Stopwatch;
 
 fn main() {
     divan::main();

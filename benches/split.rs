@@ -1,7 +1,7 @@
 //! A pick: one roll of the dice and one walk over the weights. Budget: under 20 ns.
 
 use divan::{Bencher, black_box};
-use pointsman::testing::Picker;
+use pointsman::testing::bench::Picker;
 
 fn main() {
     divan::main();

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pointsman::testing::{Config, Routes};
+use pointsman::testing::bench::{Config, Routes};
 
 /// Requests in a sequence: enough that neither the branch predictor nor the order of a small
 /// table can learn it by heart, and that every host of the largest table comes up.

@@ -11,7 +11,7 @@
 //! ```
 
 mod behaviour;
-mod bench;
+pub mod bench;
 mod client;
 mod load;
 mod origin;
@@ -20,7 +20,6 @@ mod origin_tests;
 mod proxy;
 
 pub use behaviour::{Accept, Behaviour};
-pub use bench::{Config, Picker, Routes, Stopwatch};
 pub use client::{Answer, Client, H2Client, RequestBody, whole};
 pub use load::{Counts, Load, RunningLoad};
 pub use origin::{Origin, Seen};
