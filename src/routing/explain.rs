@@ -2,7 +2,7 @@
 //!
 //! The same tables and the same order as the request path, told instead of taken.
 
-use super::router::{Router, View};
+use super::router::{Entry, Router, View};
 
 /// What became of one match.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,8 @@ impl Router {
     pub(crate) fn explain(&self, request: View<'_>) -> Vec<Considered> {
         let mut answered = false;
         let candidates = self.candidates(request.authority, request.path);
-        let judge = |entry: &super::router::Entry| {
-            let broken =
-                entry
-                    .conditions
-                    .first_broken(request.method, request.headers, request.query);
-            let verdict = match broken {
+        let judge = |entry: &Entry| {
+            let verdict = match entry.first_broken(request) {
                 Some(broken) => Verdict::Broken(broken.to_string()),
                 None if answered => Verdict::Outranked,
                 None => {
@@ -44,11 +40,11 @@ impl Router {
                 }
             };
             Considered {
-                rule: entry.rule,
-                position: entry.position,
+                rule: entry.rule as usize,
+                position: entry.position as usize,
                 verdict,
             }
         };
-        candidates.into_iter().map(judge).collect()
+        candidates.iter().map(judge).collect()
     }
 }

@@ -14,8 +14,11 @@ mod path;
 mod precedence;
 mod predicate;
 mod router;
+#[cfg(test)]
+mod router_tests;
 mod rule;
 mod select;
+mod texts;
 
 pub(crate) use explain::{Considered, Verdict};
 pub(crate) use filter::{Filters, HeaderEdits, Origin, PathEdit, Redirect, Rewrite};

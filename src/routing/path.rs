@@ -128,16 +128,24 @@ fn check_literal(text: &str) -> Result<(), PathError> {
     }
 }
 
-/// Room for the normal form of an odd path; kept by each worker, so that it is allocated once.
+/// Room for the normal forms of an odd host and an odd path; kept by each worker, so that it is
+/// allocated once.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch(String);
+pub(crate) struct Scratch {
+    pub(super) host: String,
+    pub(super) path: String,
+}
 
 /// The normal form of `path`: `path` itself where it is normal already, else written to `scratch`.
 pub(crate) fn normalise<'a>(path: &'a str, scratch: &'a mut Scratch) -> &'a str {
+    normal_form(path, &mut scratch.path)
+}
+
+/// As [`normalise`], written to `out`.
+pub(super) fn normal_form<'a>(path: &'a str, out: &'a mut String) -> &'a str {
     if is_normal(path.as_bytes()) {
         return path;
     }
-    let out = &mut scratch.0;
     out.clear();
     for segment in path.split('/') {
         let start = out.len();
@@ -161,17 +169,13 @@ pub(crate) fn normalise<'a>(path: &'a str, scratch: &'a mut Scratch) -> &'a str 
     out
 }
 
-/// Whether nothing needs to be rewritten: no escapes, no empty segment, no dot segment.
+/// Whether nothing needs to be rewritten: no escapes, no empty segment, no dot segment. Without an
+/// early end, so that the compiler looks at many bytes at once.
 fn is_normal(path: &[u8]) -> bool {
-    let mut previous = 0;
-    for &byte in path {
-        match byte {
-            b'%' => return false,
-            b'/' | b'.' if previous == b'/' => return false,
-            _ => previous = byte,
-        }
-    }
-    true
+    let escaped = path.iter().fold(false, |any, &byte| any | (byte == b'%'));
+    let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
+    let odd = |(&one, &next): (&u8, &u8)| (one == b'/') & ((next == b'/') | (next == b'.'));
+    !escaped & !pairs.fold(false, |any, pair| any | odd(pair))
 }
 
 /// Undoes escapes of unreserved characters (RFC 3986, 2.3) and writes the others in upper case.

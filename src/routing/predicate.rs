@@ -68,6 +68,17 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            method,
+            headers,
+            queries,
+            cookies,
+        } = self;
+        method.is_none() && headers.is_empty() && queries.is_empty() && cookies.is_empty()
+    }
+
+    #[cfg(test)]
     pub(super) fn hold(&self, method: &Method, headers: &HeaderMap, query: Option<&str>) -> bool {
         self.first_broken(method, headers, query).is_none()
     }

@@ -4,17 +4,22 @@
 //! the path finds the few matches that could fit, best first. Hosts are tried from the most
 //! specific to the least (exact, then wildcards from the longest, then any); inside a host exact
 //! paths come before regexes before prefixes from the longest, and `precedence` orders the rest.
+//!
+//! Among many routes the cost is cache misses, so what is looked at first is small and lies
+//! together ([`Texts`]), and a host whose one rule takes everything has no table at all.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fmt;
 
 use http::{HeaderMap, Method};
 use regex::Regex;
 
-use super::host::{HostPattern, RequestHost};
-use super::path::{PathMatch, Scratch, normalise};
+use super::host::{HostPattern, request_host};
+use super::path::{PathMatch, Scratch, normal_form, normalise};
 use super::precedence::Precedence;
-use super::predicate::Conditions;
+use super::predicate::{Broken, Conditions};
+use super::texts::Texts;
 
 /// One way into a rule: conditions that are all met.
 #[derive(Clone, Debug)]
@@ -57,14 +62,14 @@ pub(crate) struct Found {
     pub(crate) prefix_length: usize,
 }
 
-/// One match of one rule, filed under its host and path.
-#[derive(Debug)]
+/// One match of one rule, filed under its host and path. Small, because many lie in the cache.
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) rank: Precedence,
-    pub(super) conditions: Conditions,
-    pub(super) rule: usize,
-    pub(super) position: usize,
-    prefix_length: usize,
+    pub(super) rule: u32,
+    pub(super) position: u32,
+    prefix_length: u32,
+    /// `None`: there are no conditions.
+    conditions: Option<Box<Conditions>>,
 }
 
 #[derive(Debug)]
@@ -73,24 +78,52 @@ struct RegexEntry {
     entry: Entry,
 }
 
-/// All matches of one host pattern.
+/// What a host pattern leads to.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// Its only match takes everything.
+    Rule(u32),
+    /// Index of its table.
+    Table(u32),
+}
+
+/// All matches of one host pattern, each list in the order of precedence.
 #[derive(Debug, Default)]
 struct HostTable {
-    exact: HashMap<Box<str>, Vec<Entry>>,
+    /// What is found by its text; most tables have only the root.
+    paths: Option<Box<Paths>>,
     regex: Vec<RegexEntry>,
-    /// By prefix without trailing slash, the root apart: it is what most tables have only.
-    prefix: HashMap<Box<str>, Vec<Entry>>,
     root: Vec<Entry>,
-    /// Most segments any prefix has, so that a long path is not tried in full length.
-    prefix_segments_max: usize,
+}
+
+#[derive(Debug)]
+struct Paths {
+    exact: Texts<Vec<Entry>>,
+    /// Without trailing slash.
+    prefix: Texts<Vec<Entry>>,
 }
 
 /// The compiled routing table. Immutable.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Router {
-    exact: HashMap<Box<str>, HostTable>,
-    below: HashMap<Box<str>, HostTable>,
+    exact: Texts<Target>,
+    below: Texts<Target>,
     any: HostTable,
+    tables: Vec<HostTable>,
+}
+
+impl Default for Router {
+    /// Finds nothing.
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+/// A match on its way into a table.
+struct Draft<'a> {
+    rank: Precedence,
+    path: &'a PathMatch,
+    entry: Entry,
 }
 
 impl Router {
@@ -99,162 +132,249 @@ impl Router {
     pub(crate) fn new<'a>(
         rules: impl IntoIterator<Item = (&'a [HostPattern], &'a [Match])>,
     ) -> Self {
-        let mut router = Self::default();
         let everything = [Match {
             path: PathMatch::any(),
             conditions: Conditions::default(),
         }];
+        let mut drafts: HashMap<&HostPattern, Vec<Draft<'_>>> = HashMap::new();
         for (rule, (hosts, matches)) in rules.into_iter().enumerate() {
-            let hosts = if hosts.is_empty() {
-                &[HostPattern::Any]
-            } else {
-                hosts
+            let hosts = match hosts {
+                [] => &[HostPattern::Any],
+                hosts => hosts,
             };
-            let matches = if matches.is_empty() {
-                &everything
-            } else {
-                matches
+            let matches = match matches {
+                [] => &everything,
+                matches => matches,
             };
             for host in hosts {
-                let table = router.table(host);
-                for (position, one) in matches.iter().enumerate() {
-                    table.file(rule, position, one);
-                }
+                let filed = matches.iter().zip(0..);
+                let filed = filed.map(|(one, position)| Draft::of(one, rule, position));
+                drafts.entry(host).or_default().extend(filed);
             }
         }
-        let tables = router.exact.values_mut().chain(router.below.values_mut());
-        tables.chain([&mut router.any]).for_each(HostTable::sort);
-        router
+        Self::file(drafts)
     }
 
-    fn table(&mut self, host: &HostPattern) -> &mut HostTable {
-        match host {
-            HostPattern::Any => &mut self.any,
-            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
-            HostPattern::Below(name) => self.below.entry(name.clone()).or_default(),
-        }
-    }
-
-    /// The best match for a request, or none. `scratch` is touched only by paths that are not in
-    /// their normal form.
-    pub(crate) fn find(&self, request: View<'_>, scratch: &mut Scratch) -> Option<Found> {
-        let path = normalise(request.path, scratch);
-        let fits = |entry: &Entry| {
-            entry
-                .conditions
-                .hold(request.method, request.headers, request.query)
+    fn file(drafts: HashMap<&HostPattern, Vec<Draft<'_>>>) -> Self {
+        let (mut exact, mut below) = (Vec::new(), Vec::new());
+        let (mut any, mut tables) = (HostTable::default(), Vec::new());
+        let mut target = |drafts: Vec<Draft<'_>>| match &*drafts {
+            [one] if one.takes_everything() => Target::Rule(one.entry.rule),
+            _ => {
+                tables.push(HostTable::new(drafts));
+                Target::Table(narrow(tables.len() - 1))
+            }
         };
-        if self.exact.is_empty() && self.below.is_empty() {
-            return self.any.find(path, fits);
+        for (host, drafts) in drafts {
+            match host {
+                HostPattern::Any => any = HostTable::new(drafts),
+                HostPattern::Exact(name) => exact.push((&**name, target(drafts))),
+                HostPattern::Below(name) => below.push((&**name, target(drafts))),
+            }
         }
-        let host = RequestHost::of(request.authority);
-        self.tables(host.as_str())
-            .find_map(|table| table.find(path, fits))
+        Self {
+            exact: Texts::new(exact.into_iter()),
+            below: Texts::new(below.into_iter()),
+            any,
+            tables,
+        }
+    }
+
+    /// The best match for a request, or none. `scratch` is touched only by hosts and paths that are
+    /// not in their normal form.
+    pub(crate) fn find(&self, request: View<'_>, scratch: &mut Scratch) -> Option<Found> {
+        let Scratch { host, path } = scratch;
+        let path = LazyCell::new(|| normal_form(request.path, path));
+        let in_targets = if self.exact.is_empty() && self.below.is_empty() {
+            None
+        } else {
+            self.targets(request_host(request.authority, host))
+                .find_map(|target| match target {
+                    Target::Rule(rule) => Some(Found {
+                        rule: rule as usize,
+                        prefix_length: 0,
+                    }),
+                    Target::Table(at) => self.table(at)?.find(&path, request),
+                })
+        };
+        in_targets.or_else(|| self.any.find(&path, request))
     }
 
     /// Every entry that host and path allow, best first: what `find` would try in turn.
-    pub(super) fn candidates<'a>(&'a self, authority: &str, path: &str) -> Vec<&'a Entry> {
+    pub(super) fn candidates(&self, authority: &str, path: &str) -> Vec<Entry> {
         let mut scratch = Scratch::default();
-        let path = normalise(path, &mut scratch);
-        let host = RequestHost::of(authority);
-        self.tables(host.as_str())
-            .flat_map(|table| table.candidates(path))
-            .collect()
+        let path = normal_form(path, &mut scratch.path);
+        let mut found = Vec::new();
+        for target in self.targets(request_host(authority, &mut scratch.host)) {
+            match target {
+                Target::Rule(rule) => found.push(Entry::everything(rule)),
+                Target::Table(at) => {
+                    found.extend(self.table(at).into_iter().flat_map(|t| t.candidates(path)));
+                }
+            }
+        }
+        found.extend(self.any.candidates(path));
+        found
     }
 
-    /// The tables a host may use, most specific first.
-    fn tables<'a, 'h>(
-        &'a self,
-        host: &'h str,
-    ) -> impl Iterator<Item = &'a HostTable> + use<'a, 'h> {
+    /// What a host may use, most specific first, without what serves any host.
+    fn targets(&self, host: &str) -> impl Iterator<Item = Target> {
         let exact = self.exact.get(host);
         let mut rest = if self.below.is_empty() { "" } else { host };
         let below = std::iter::from_fn(move || {
             while let Some((_, parent)) = rest.split_once('.') {
                 rest = parent;
-                if let Some(table) = self.below.get(parent) {
-                    return Some(table);
+                if let Some(target) = self.below.get(parent) {
+                    return Some(target);
                 }
             }
             None
         });
-        exact.into_iter().chain(below).chain([&self.any])
+        exact.into_iter().chain(below).copied()
+    }
+
+    fn table(&self, at: u32) -> Option<&HostTable> {
+        self.tables.get(at as usize)
     }
 }
 
-impl HostTable {
-    fn file(&mut self, rule: usize, position: usize, one: &Match) {
-        let mut entry = Entry {
-            rank: Precedence::of(&one.path, &one.conditions, rule, position),
-            conditions: one.conditions.clone(),
+impl<'a> Draft<'a> {
+    fn of(one: &'a Match, rule: usize, position: u32) -> Self {
+        let conditions = &one.conditions;
+        let prefix_length = match &one.path {
+            PathMatch::Prefix(prefix) => prefix.len(),
+            PathMatch::Exact(_) | PathMatch::Regex(_) => 0,
+        };
+        Self {
+            rank: Precedence::of(&one.path, conditions, rule, position as usize),
+            path: &one.path,
+            entry: Entry {
+                rule: narrow(rule),
+                position,
+                prefix_length: narrow(prefix_length),
+                conditions: (!conditions.is_empty()).then(|| Box::new(conditions.clone())),
+            },
+        }
+    }
+
+    fn takes_everything(&self) -> bool {
+        let root = matches!(self.path, PathMatch::Prefix(prefix) if prefix.is_empty());
+        root && self.entry.conditions.is_none()
+    }
+}
+
+/// Counts of rules, matches and bytes, which a config cannot have four billion of.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).expect("a config is far below 4 GiB")
+}
+
+impl Entry {
+    fn everything(rule: u32) -> Self {
+        Self {
             rule,
-            position,
+            position: 0,
             prefix_length: 0,
-        };
-        match &one.path {
-            PathMatch::Exact(path) => self.exact.entry(path.clone()).or_default().push(entry),
-            PathMatch::Regex(regex) => self.regex.push(RegexEntry {
-                regex: regex.clone(),
-                entry,
-            }),
-            PathMatch::Prefix(prefix) if prefix.is_empty() => self.root.push(entry),
-            PathMatch::Prefix(prefix) => {
-                entry.prefix_length = prefix.len();
-                let segments = prefix.bytes().filter(|&b| b == b'/').count();
-                self.prefix_segments_max = self.prefix_segments_max.max(segments);
-                self.prefix.entry(prefix.clone()).or_default().push(entry);
-            }
+            conditions: None,
         }
     }
 
-    fn sort(&mut self) {
-        let lists = self.exact.values_mut().chain(self.prefix.values_mut());
-        for list in lists.chain([&mut self.root]) {
-            list.sort_by_key(|entry| entry.rank);
-        }
-        self.regex.sort_by_key(|regex| regex.entry.rank);
+    /// The first condition that does not hold.
+    pub(super) fn first_broken(&self, request: View<'_>) -> Option<Broken<'_>> {
+        self.conditions
+            .as_ref()?
+            .first_broken(request.method, request.headers, request.query)
     }
 
-    fn find(&self, path: &str, fits: impl Fn(&Entry) -> bool) -> Option<Found> {
-        // The same order as `candidates`, unrolled: the first list decides nearly always.
-        let found = |entry: &Entry| Found {
-            rule: entry.rule,
-            prefix_length: entry.prefix_length,
-        };
-        let pick = |list: &[Entry]| list.iter().find(|entry| fits(entry)).map(found);
-        if let Some(hit) = self.exact.get(path).and_then(|list| pick(list)) {
-            return Some(hit);
-        }
-        let regexes = self.regex.iter().filter(|one| one.regex.is_match(path));
-        if let Some(hit) = regexes.map(|one| &one.entry).find(|entry| fits(entry)) {
-            return Some(found(hit));
-        }
-        self.prefixes(path)
-            .find_map(|list| pick(list))
-            .or_else(|| pick(&self.root))
+    fn fits(&self, request: View<'_>) -> bool {
+        self.first_broken(request).is_none()
     }
 
-    fn candidates<'a>(&'a self, path: &str) -> Vec<&'a Entry> {
-        let exact = self.exact.get(path).into_iter().flatten();
-        let regex = self
-            .regex
-            .iter()
-            .filter(|one| one.regex.is_match(path))
-            .map(|one| &one.entry);
-        let prefix = self.prefixes(path).flatten();
-        exact.chain(regex).chain(prefix).chain(&self.root).collect()
+    fn found(&self) -> Found {
+        Found {
+            rule: self.rule as usize,
+            prefix_length: self.prefix_length as usize,
+        }
+    }
+}
+
+fn first_fit(list: &[Entry], request: View<'_>) -> Option<Found> {
+    let fit = list.iter().find(|entry| entry.fits(request));
+    fit.map(Entry::found)
+}
+
+impl HostTable {
+    fn new(mut drafts: Vec<Draft<'_>>) -> Self {
+        drafts.sort_by_key(|draft| draft.rank);
+        let mut table = Self::default();
+        let (mut exact, mut prefix) = (HashMap::new(), HashMap::new());
+        for Draft { path, entry, .. } in drafts {
+            let list: &mut Vec<Entry> = match path {
+                PathMatch::Exact(path) => exact.entry(&**path).or_default(),
+                PathMatch::Prefix(path) if path.is_empty() => &mut table.root,
+                PathMatch::Prefix(path) => prefix.entry(&**path).or_default(),
+                PathMatch::Regex(regex) => {
+                    let regex = regex.clone();
+                    table.regex.push(RegexEntry { regex, entry });
+                    continue;
+                }
+            };
+            list.push(entry);
+        }
+        table.paths = (!exact.is_empty() || !prefix.is_empty()).then(|| {
+            Box::new(Paths {
+                exact: Texts::new(exact.into_iter()),
+                prefix: Texts::new(prefix.into_iter()),
+            })
+        });
+        table
     }
 
+    /// The same order as `candidates`, unrolled: the first list decides nearly always.
+    fn find(&self, path: &str, request: View<'_>) -> Option<Found> {
+        let paths = self.paths.as_deref();
+        let exact = paths.and_then(|paths| paths.exact.get(path));
+        exact
+            .and_then(|list| first_fit(list, request))
+            .or_else(|| {
+                let mut regexes = self.regexes(path);
+                regexes.find(|entry| entry.fits(request)).map(Entry::found)
+            })
+            .or_else(|| {
+                paths?
+                    .prefixes(path)
+                    .find_map(|list| first_fit(list, request))
+            })
+            .or_else(|| first_fit(&self.root, request))
+    }
+
+    fn candidates(&self, path: &str) -> impl Iterator<Item = Entry> {
+        let paths = self.paths.iter();
+        let exact = paths
+            .clone()
+            .filter_map(|paths| paths.exact.get(path))
+            .flatten();
+        let prefix = paths.flat_map(|paths| paths.prefixes(path)).flatten();
+        let listed = exact
+            .chain(self.regexes(path))
+            .chain(prefix)
+            .chain(&self.root);
+        listed.cloned()
+    }
+
+    fn regexes(&self, path: &str) -> impl Iterator<Item = &Entry> {
+        let fitting = self.regex.iter().filter(|one| one.regex.is_match(path));
+        fitting.map(|one| &one.entry)
+    }
+}
+
+impl Paths {
     /// The lists of all prefixes of `path`, longest first, the root left out.
-    fn prefixes<'a>(&'a self, path: &str) -> impl Iterator<Item = &'a Vec<Entry>> {
-        let mut rest = self.cut(path);
+    fn prefixes(&self, path: &str) -> impl Iterator<Item = &Vec<Entry>> {
+        let mut rest = cut(path, self.prefix.longest());
         std::iter::from_fn(move || {
             while !rest.is_empty() {
                 let hit = self.prefix.get(rest);
-                rest = rest
-                    .rfind('/')
-                    .and_then(|slash| rest.get(..slash))
-                    .unwrap_or("");
+                rest = cut(rest, rest.len() - 1);
                 if hit.is_some() {
                     return hit;
                 }
@@ -262,132 +382,15 @@ impl HostTable {
             None
         })
     }
-
-    /// `path` without the segments that no prefix is long enough to have.
-    fn cut<'a>(&self, path: &'a str) -> &'a str {
-        if self.prefix_segments_max == 0 {
-            return "";
-        }
-        let end = path
-            .match_indices('/')
-            .nth(self.prefix_segments_max)
-            .map(|(at, _)| at);
-        path.get(..end.unwrap_or(path.len())).unwrap_or(path)
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Case<'a> = (&'a [&'a str], &'a [&'a str]);
-
-    /// Rules as (hosts, paths); a path is `=/exact`, `~regex` or `/prefix`.
-    fn router(rules: &[Case<'_>]) -> Router {
-        let rules: Vec<(Vec<HostPattern>, Vec<Match>)> = rules
-            .iter()
-            .map(|(hosts, paths)| {
-                let hosts = hosts
-                    .iter()
-                    .map(|h| HostPattern::parse(h).expect("host"))
-                    .collect();
-                let path = |text: &str| match text.split_at(1) {
-                    ("=", rest) => PathMatch::exact(rest),
-                    ("~", rest) => PathMatch::regex(rest),
-                    _ => PathMatch::prefix(text),
-                };
-                let one = |text: &&str| Match {
-                    path: path(text).expect("path"),
-                    conditions: Conditions::default(),
-                };
-                (hosts, paths.iter().map(one).collect())
-            })
-            .collect();
-        Router::new(rules.iter().map(|(hosts, matches)| (&**hosts, &**matches)))
+/// `path` itself if it has at most `length_max` bytes, else its longest part in front of a slash
+/// that has.
+fn cut(path: &str, length_max: usize) -> &str {
+    if path.len() <= length_max {
+        return path;
     }
-
-    fn find(router: &Router, authority: &str, path: &str) -> Option<usize> {
-        let headers = HeaderMap::new();
-        let view = View {
-            method: &Method::GET,
-            authority,
-            path,
-            query: None,
-            headers: &headers,
-        };
-        router
-            .find(view, &mut Scratch::default())
-            .map(|found| found.rule)
-    }
-
-    #[test]
-    fn the_most_specific_host_wins_and_falls_through() {
-        let router = router(&[
-            (&[], &["/"]),
-            (&["*.example.com"], &["/"]),
-            (&["*.eu.example.com"], &["/"]),
-            (&["shop.eu.example.com"], &["/cart"]),
-        ]);
-        for (host, path, rule) in [
-            ("shop.eu.example.com", "/cart/1", 3),
-            ("shop.eu.example.com", "/other", 2),
-            ("SHOP.eu.example.com:8080", "/cart", 3),
-            ("a.b.eu.example.com", "/", 2),
-            ("a.example.com", "/", 1),
-            ("eu.example.com", "/", 1),
-            ("example.com", "/", 0),
-            ("", "/", 0),
-        ] {
-            assert_eq!(find(&router, host, path), Some(rule), "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn exact_beats_regex_beats_the_longest_prefix() {
-        let router = router(&[
-            (&[], &["/"]),
-            (&[], &["/a"]),
-            (&[], &["/a/b"]),
-            (&[], &["~/a/b/[cd]"]),
-            (&[], &["=/a/b/c"]),
-        ]);
-        for (path, rule) in [
-            ("/a/b/c", 4),
-            ("/a/b/d", 3),
-            ("/a/b/e", 2),
-            ("/a/b/c/d/e/f", 2),
-            ("/a/x", 1),
-            ("/ab", 0),
-            ("/a//b/./c", 4),
-            ("/x/../a/b", 2),
-        ] {
-            assert_eq!(find(&router, "any", path), Some(rule), "{path}");
-        }
-    }
-
-    #[test]
-    fn nothing_matches_where_nothing_is_meant() {
-        let router = router(&[(&["example.com"], &["/a"])]);
-        assert_eq!(find(&router, "example.com", "/b"), None);
-        assert_eq!(find(&router, "example.org", "/a"), None);
-        assert_eq!(find(&Router::default(), "example.org", "/a"), None);
-    }
-
-    #[test]
-    fn find_and_candidates_agree() {
-        let router = router(&[
-            (&["*.a.b"], &["/", "/x/y"]),
-            (&[], &["~/x/.*", "=/x/y"]),
-            (&["c.a.b"], &["/x"]),
-        ]);
-        for host in ["c.a.b", "d.a.b", "a.b", ""] {
-            for path in ["/", "/x", "/x/y", "/x/y/z", "/other"] {
-                let first = router
-                    .candidates(host, path)
-                    .first()
-                    .map(|entry| entry.rule);
-                assert_eq!(find(&router, host, path), first, "{host}{path}");
-            }
-        }
-    }
+    let head = path.as_bytes().get(..=length_max).unwrap_or_default();
+    let slash = head.iter().rposition(|&byte| byte == b'/');
+    slash.and_then(|slash| path.get(..slash)).unwrap_or("")
 }
