@@ -822,7 +822,7 @@ async fn explain_tells_every_match_and_where_the_request_goes() {
     assert_eq!(
         told["shares"][1],
         json!({
-            "backend": "canary", "share": 0.05, "problem": "503: no endpoints"
+            "backend": "canary", "share": 0.05, "problem": "503: the backend has no endpoints"
         })
     );
     let told = api

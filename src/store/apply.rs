@@ -60,8 +60,9 @@ struct Inner {
     desired: Arc<ArcSwap<Desired>>,
     events: broadcast::Sender<Event>,
     origin: Origin,
-    /// Reloads one after the other, so that the newest reading of the file is the last.
-    reloading: tokio::sync::Mutex<()>,
+    /// Reloads one after the other, so that the newest reading of the file is the last. Holds the
+    /// last refusal: whoever asks again and again must not push everything else out of the history.
+    reloading: tokio::sync::Mutex<Option<String>>,
     reload_ok: AtomicBool,
     /// Seconds since 1970.
     reloaded_at: AtomicI64,
@@ -125,7 +126,7 @@ impl Store {
             desired,
             events,
             origin,
-            reloading: tokio::sync::Mutex::new(()),
+            reloading: tokio::sync::Mutex::default(),
             reload_ok: AtomicBool::new(true),
             reloaded_at: AtomicI64::new(now.as_second()),
             writer: Mutex::new(Some(thread)),
@@ -154,7 +155,7 @@ impl Store {
         let Origin::File(path) = self.inner.origin.clone() else {
             return Err(Refusal::NoFile);
         };
-        let _turn = self.inner.reloading.lock().await;
+        let mut told = self.inner.reloading.lock().await;
         let read = tokio::task::spawn_blocking(move || Base::load(&path)).await;
         let base = read.map_err(|_| Refusal::Stopped)?;
         let outcome = match base {
@@ -167,22 +168,29 @@ impl Store {
         self.inner
             .reload_ok
             .store(outcome.is_ok(), Ordering::Relaxed);
-        if outcome.is_ok() {
-            let now = Timestamp::now().as_second();
-            self.inner.reloaded_at.store(now, Ordering::Relaxed);
+        let refusal = outcome.as_ref().err().map(refused);
+        match &refusal {
+            None => {
+                let now = Timestamp::now().as_second();
+                self.inner.reloaded_at.store(now, Ordering::Relaxed);
+            }
+            Some(why) if told.as_ref() == Some(why) => {}
+            Some(why) => self.note_refusal(actor, why.clone()).await,
         }
-        if let Err(why) = &outcome {
-            let event = NewEvent {
-                kind: EventKind::ConfigRefused,
-                actor,
-                rule: None,
-                message: refused(why),
-                reason: None,
-            };
-            // The refusal is the answer, whether or not it also reaches the history.
-            drop(self.ask(Request::Note(event)).await);
-        }
+        *told = refusal;
         outcome
+    }
+
+    async fn note_refusal(&self, actor: Actor, message: String) {
+        let event = NewEvent {
+            kind: EventKind::ConfigRefused,
+            actor,
+            rule: None,
+            message,
+            reason: None,
+        };
+        // The refusal is the answer, whether or not it also reaches the history.
+        drop(self.ask(Request::Note(event)).await);
     }
 
     /// Says what the config in `text` would change, without changing anything.
