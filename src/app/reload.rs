@@ -4,6 +4,7 @@
 //! change that leaves the text as it was is no change. What cannot change while Pointsman runs
 //! (addresses, limits of the start) is said in the log instead of silently ignored.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,12 +42,13 @@ pub(super) async fn follow(store: Store, started: Settings, end: impl Future) {
         Err(error) => return tracing::error!(%error, "SIGHUP cannot be heard"),
     };
     let mut events = store.subscribe();
+    let mut refused = None;
     let mut end = std::pin::pin!(end);
     loop {
         tokio::select! {
             _ = end.as_mut() => return,
-            Some(why) = asked.recv() => reload(&store, &path, why).await,
-            Some(()) = hang_up.recv() => reload(&store, &path, Asked::BySignal).await,
+            Some(why) = asked.recv() => reload(&store, &path, why, &mut refused).await,
+            Some(()) = hang_up.recv() => reload(&store, &path, Asked::BySignal, &mut refused).await,
             Ok(event) = events.recv() => {
                 if event.kind == EventKind::ConfigReloaded {
                     tell_what_needs_a_restart(&started, store.desired().base.settings());
@@ -82,20 +84,30 @@ fn watch(
     Ok(watching)
 }
 
-async fn reload(store: &Store, path: &Path, why: Asked) {
-    if why == Asked::Changed {
-        match tokio::fs::read_to_string(path).await {
-            Ok(text) if text == store.desired().base.text() => return,
-            Ok(_) => {}
-            // In the middle of being replaced; the next event brings the new one.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(_) => {}
-        }
+/// Reloads; `refused` is the text that was refused last, so that one broken file is told once,
+/// however often something else happens in its directory.
+async fn reload(store: &Store, path: &Path, why: Asked, refused: &mut Option<String>) {
+    let text = match tokio::fs::read_to_string(path).await {
+        Ok(text) => Some(text),
+        // In the middle of being replaced; the next event brings the new one.
+        Err(error) if why == Asked::Changed && error.kind() == ErrorKind::NotFound => return,
+        // Told by the reload itself, with what to do about it.
+        Err(_) => None,
+    };
+    let serves = |text: &str| text == store.desired().base.text();
+    let known = |text: &String| serves(text) || refused.as_ref() == Some(text);
+    if why == Asked::Changed && text.as_ref().is_some_and(known) {
+        return;
     }
     match store.reload(Actor::file(), false).await {
-        Ok(_) => tracing::info!(path = %path.display(), "the config was reloaded"),
-        Err(refusal) => {
-            tracing::error!(path = %path.display(), "the config was refused, the old one serves on:\n{refusal}");
+        Ok(_) => {
+            *refused = None;
+            tracing::info!(path = %path.display(), "the config was reloaded");
+        }
+        Err(why) => {
+            *refused = text;
+            let path = path.display();
+            tracing::error!(%path, "the config was refused, the old one serves on:\n{why}");
         }
     }
 }
