@@ -16,9 +16,6 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Longest request id that is passed on; a longer one is replaced.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
@@ -170,20 +167,13 @@ pub(super) fn clean(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
+/// Takes off what is there, found by looking at each name once: that costs less than a look-up of
+/// each name that is not there.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One look at each name that is there costs less than a look-up of each name that is not.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
-    }
-    strip_named(headers);
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+        if name == CONNECTION {
+            strip_named(headers);
+        }
         headers.remove(name);
     }
 }
@@ -201,15 +191,24 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Takes off `Connection` and what it names.
+/// Takes off what `Connection` names.
 fn strip_named(headers: &mut HeaderMap) {
-    let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-    headers.remove(CONNECTION);
+    // Nearly always it names an option and no field.
+    let option = |line: &HeaderValue| {
+        [&b"keep-alive"[..], b"close"]
+            .iter()
+            .any(|it| line.as_bytes().eq_ignore_ascii_case(it))
+    };
+    let lines = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter(|line| !option(line));
+    let lines: Vec<HeaderValue> = lines.cloned().collect();
     let names = lines
         .iter()
         .flat_map(|line| line.as_bytes().split(|&b| b == b','));
     for name in names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
-        if !PROTECTED.contains(&name) {
+        if !PROTECTED.contains(&name) && name != CONNECTION {
             headers.remove(name);
         }
     }
