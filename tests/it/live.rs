@@ -33,18 +33,26 @@ async fn who(client: &mut Client) -> String {
 }
 
 fn weights(split: &Value) -> (u64, u64) {
-    let weight = |name| split["weights"][name].as_u64().expect("a weight");
-    (weight("old"), weight("new"))
+    let weight = |name: &str| {
+        split
+            .pointer(&format!("/weights/{name}"))
+            .and_then(Value::as_u64)
+    };
+    (
+        weight("old").expect("a weight"),
+        weight("new").expect("a weight"),
+    )
 }
 
 async fn kinds(api: Api) -> Vec<String> {
     let events = api.get_json("/api/v1/events").await;
-    let events = events["items"].as_array().expect("a list").clone();
-    events
-        .iter()
-        .filter_map(|event| event["kind"].as_str())
-        .map(str::to_owned)
-        .collect()
+    let events = events
+        .get("items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let kinds = events.filter_map(|event| event.get("kind").and_then(Value::as_str));
+    kinds.map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -282,11 +290,10 @@ async fn a_change_of_the_file_is_taken_over_and_keeps_the_live_weights() {
     let (old, new, config) = two([1, 0]).await;
     let binary = Binary::start(&config).await;
     binary.api.put_split(&[("old", 0), ("new", 1)]).await;
-    let added =
-        format!("name: added, hosts: [added.example.com], rules: [{{split: [{{backend: old}}]}}]");
-    binary.rewrite(&split_between(&old, &new, [3, 1]).route(&added));
+    let added = "name: added, hosts: [added.example.com], rules: [{split: [{backend: old}]}]";
+    binary.rewrite(&split_between(&old, &new, [3, 1]).route(added));
     let routed = async || {
-        let mut client = Client::connect(binary.address).await.expect("it listens");
+        let client = Client::connect(binary.address).await.expect("it listens");
         let answer = client.host("added.example.com").get("/").await;
         answer.ok().filter(|answer| answer.text() == "old")
     };
@@ -304,7 +311,7 @@ async fn a_hang_up_signal_reads_the_file_again_and_keeps_the_live_weights() {
     let binary = Binary::start(&config).await;
     binary.api.put_split(&[("old", 0), ("new", 1)]).await;
     binary.signal(Signal::HUP);
-binary.stderr.line("the config was reloaded").await;
+    binary.stderr.line("the config was reloaded").await;
     assert_eq!(weights(&binary.api.split().await), (0, 1));
     let mut client = Client::connect(binary.address).await.expect("it listens");
     assert_eq!(who(&mut client).await, "new");

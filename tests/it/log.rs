@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::binary::Binary;
 use crate::raw::Raw;
-use crate::{all_to, eventually, get, origin, scripted};
+use crate::{all_to, get, origin, scripted};
 
 /// A running program whose backend answers `/fails` with 500 and never answers `/hangs`.
 async fn logging(what: &str) -> (Binary, pointsman::testing::Origin) {
@@ -60,21 +60,17 @@ async fn every_request_is_a_line_of_json_when_all_are_logged() {
     let one = &lines[0];
     for (field, value) in [
         ("msg", "request"),
-        ("requestId", "mine"),
-        ("clientIp", "127.0.0.1"),
+        ("request_id", "mine"),
+        ("client_ip", "127.0.0.1"),
         ("method", "GET"),
         ("host", "shop.example.com"),
         ("protocol", "HTTP/1.1"),
         ("route", "app"),
         ("rule", "everyone"),
         ("backend", "app"),
-        ("userAgent", "test/1"),
+        ("user_agent", "test/1"),
     ] {
-        let found = one
-            .get(field)
-            .or_else(|| one.get(snake(field)))
-            .unwrap_or(&Value::Null);
-        assert_eq!(found, value, "{field} in {one}");
+        assert_eq!(one[field], value, "{field} in {one}");
     }
     assert_eq!(
         (&one["status"], &one["bytes_out"], &one["fault"]),
@@ -88,18 +84,6 @@ async fn every_request_is_a_line_of_json_when_all_are_logged() {
         one["ts"].as_str().is_some_and(|ts| ts.ends_with('Z')),
         "{one}"
     );
-}
-
-fn snake(field: &str) -> String {
-    field
-        .chars()
-        .flat_map(|c| {
-            c.is_uppercase()
-                .then_some('_')
-                .into_iter()
-                .chain([c.to_ascii_lowercase()])
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -158,17 +142,4 @@ async fn no_secret_reaches_the_log() {
     ask(&binary, get("/?password=hunter2", &secrets)).await;
     let line = binary.stdout.line("\"request\"").await;
     assert!(!line.contains("hunter2"), "{line}");
-}
-
-#[tokio::test]
-async fn a_reader_that_is_gone_does_not_stop_the_proxy() {
-    let (binary, app) = logging("all").await;
-    for count in 1..=20 {
-        assert_eq!(ask(&binary, get("/", &[])).await, 200);
-        eventually("it is written", async || {
-            (app.count() == count).then_some(())
-        })
-        .await;
-    }
-    assert_eq!(lines(binary).await.len(), 20);
 }
