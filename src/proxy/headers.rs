@@ -140,9 +140,14 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
     }
     headers.insert(FORWARDED_FOR, client.ip.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(FORWARDED_HOST, host);
-    }
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(FORWARDED_HOST, host),
+        // HTTP/1.0 may leave it out; HTTP/1.1, which is what the backend is spoken to, may not.
+        None => {
+            headers.remove(FORWARDED_HOST);
+            headers.insert(HOST, HeaderValue::from_static("localhost"))
+        }
+    };
     headers.append(VIA, via);
     let id = headers.get(&REQUEST_ID);
     if id.is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_LENGTH_MAX) {

@@ -10,6 +10,7 @@
 //! assert_eq!(client.get("/").await?.text(), "v1");
 //! ```
 
+mod api;
 mod behaviour;
 pub mod bench;
 mod client;
@@ -19,8 +20,9 @@ mod origin;
 mod origin_tests;
 mod proxy;
 
+pub use api::{Api, Metrics, SPLIT, split_change};
 pub use behaviour::{Accept, Behaviour};
 pub use client::{Answer, Client, H2Client, RequestBody, whole};
 pub use load::{Counts, Load, RunningLoad};
 pub use origin::{Origin, Seen};
-pub use proxy::{Config, Metrics, Proxy, SPLIT, split_change};
+pub use proxy::{Config, Proxy};

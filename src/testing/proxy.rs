@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use http::{Method, Request};
-use serde_json::{Value, json};
+use http::Request;
 
+use super::api::Api;
 use super::client::{Answer, Client, H2Client};
 use crate::app::{self, Leave, Options, Running, Source};
 
@@ -106,7 +106,7 @@ fn item(list: &mut String, indent: &str, yaml: &str) {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    control: SocketAddr,
+    api: Api,
     running: Running,
 }
 
@@ -131,11 +131,10 @@ impl Proxy {
         let started = Box::pin(app::start(options)).await;
         let running = started.unwrap_or_else(|why| panic!("{why}\n{}", config.yaml()));
         let address = running.addresses().first().copied();
+        let control = running.control_address();
         Self {
             address: address.expect("the config has a listener"),
-            control: running
-                .control_address()
-                .expect("the config has a control API"),
+            api: Api::at(control.expect("the config has a control API")),
             running,
         }
     }
@@ -145,9 +144,9 @@ impl Proxy {
         self.address
     }
 
-    /// Where the control API is.
-    pub fn control(&self) -> SocketAddr {
-        self.control
+    /// Its control API.
+    pub fn api(&self) -> Api {
+        self.api
     }
 
     /// A new HTTP/1.1 connection.
@@ -170,89 +169,8 @@ impl Proxy {
         self.client().await.send(request).await.expect("an answer")
     }
 
-    /// One call of the control API; an empty `body` is none.
-    pub async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .body(Bytes::from(body))
-            .expect("a test writes a valid request");
-        let mut client = Client::connect(self.control).await.expect("it listens");
-        client.send(request).await.expect("an answer")
-    }
-
-    /// What the control API says at `path`.
-    pub async fn get_json(&self, path: &str) -> Value {
-        let answer = self.call(Method::GET, path, &[], String::new()).await;
-        serde_json::from_slice(&answer.body).unwrap_or_else(|why| panic!("{why}: {answer:?}"))
-    }
-
-    /// Sets the weights of the rule `everyone`; returns when they serve.
-    pub async fn put_split(&self, weights: &[(&str, u32)]) -> Answer {
-        let answer = self
-            .call(Method::PUT, SPLIT, &[], split_change(weights))
-            .await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer
-    }
-
-    /// `/metrics`, as it is now.
-    pub async fn metrics(&self) -> Metrics {
-        let answer = self.call(Method::GET, "/metrics", &[], String::new()).await;
-        Metrics(answer.text())
-    }
-
     /// Finishes what runs, closes everything.
     pub async fn stop(self) {
         Box::pin(self.running.leave(Leave::Quickly)).await;
-    }
-}
-
-/// Where the control API has the split of the rule `everyone`.
-pub const SPLIT: &str = "/api/v1/routes/app/rules/everyone/split";
-
-/// The body of a change of weights.
-#[must_use]
-pub fn split_change(weights: &[(&str, u32)]) -> String {
-    let weights: serde_json::Map<_, _> = weights
-        .iter()
-        .map(|(name, weight)| ((*name).to_owned(), json!(weight)))
-        .collect();
-    json!({ "weights": weights }).to_string()
-}
-
-/// The text of `/metrics`.
-#[derive(Clone, Debug)]
-pub struct Metrics(pub String);
-
-impl Metrics {
-    /// The sum over the series of that name which have all these labels; `None` without any.
-    #[must_use]
-    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let wanted: Vec<_> = labels
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{value}\""))
-            .collect();
-        let values = self.0.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (family, labels) = series.split_once('{').unwrap_or((series, "}"));
-            let labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
-            let all = wanted.iter().all(|label| labels.contains(&label.as_str()));
-            (family == name && all)
-                .then(|| value.parse::<f64>().ok())
-                .flatten()
-        });
-        values.reduce(|sum, value| sum + value)
     }
 }

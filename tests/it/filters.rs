@@ -140,7 +140,8 @@ async fn the_edits_of_one_entry_leave_the_other_alone() {
         .backend("a", a.address())
         .backend("b", b.address())
         .rule(rule);
-    let mut client = Proxy::start(&config).await.client().await;
+    let proxy = Proxy::start(&config).await;
+    let mut client = proxy.client().await;
     for _ in 0..20 {
         let answer = client.get("/").await.expect("an answer");
         let wanted = Some("a").filter(|_| answer.header("x-origin") == Some("a"));

@@ -201,9 +201,9 @@ async fn a_head_that_is_too_large_is_answered_431() {
     let mut raw = Raw::connect(proxy.address()).await;
     let head = format!(
         "GET / HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n",
-        "x".repeat(70_000)
+        "x".repeat(200_000)
     );
-    raw.send(&head).await;
+    raw.offer(&head).await;
     let answer = raw.head().await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert_eq!(app.count(), 0);

@@ -163,7 +163,8 @@ async fn trailers_follow_the_body_through_every_combination() {
 #[tokio::test]
 async fn cookies_in_pieces_become_one_line_for_http1() {
     let app = origin("app").await;
-    let mut client = in_front_of(&app).await.h2_client().await;
+    let proxy = in_front_of(&app).await;
+    let mut client = proxy.h2_client().await;
     client
         .send(get("/", &[("cookie", "a=1"), ("cookie", "b=2")]))
         .await
@@ -189,7 +190,8 @@ async fn an_h2c_backend_that_restarts_is_connected_to_again() {
 #[tokio::test]
 async fn what_an_http1_backend_says_about_its_connection_is_not_said_to_http2() {
     let app = behaving(Behaviour::LastAnswer).await;
-    let mut client = in_front_of(&app).await.h2_client().await;
+    let proxy = in_front_of(&app).await;
+    let mut client = proxy.h2_client().await;
     for _ in 0..3 {
         let answer = client.get("/").await.expect("the connection goes on");
         assert_eq!(

@@ -35,6 +35,11 @@ impl Raw {
             .expect("it reads");
     }
 
+    /// Sends what the other side will take: it may have answered and closed before the end.
+    pub(crate) async fn offer(&mut self, text: &str) {
+        drop(self.stream.write_all(text.as_bytes()).await);
+    }
+
     /// Reads until `end` has come, and takes everything up to there.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         loop {

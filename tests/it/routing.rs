@@ -269,11 +269,13 @@ async fn among_equal_paths_method_then_headers_then_query_decide() {
 #[tokio::test]
 async fn between_equals_the_one_that_is_written_first_wins() {
     let (_app, proxy) = rules(&[
-        ("first", "{path: {prefix: /a}}"),
-        ("second", "{path: {prefix: /a}}"),
+        ("first", "{headers: [{name: x-b, present: true}]}"),
+        ("second", "{headers: [{name: x-a, present: true}]}"),
     ])
     .await;
-    assert_eq!(path_taken(&proxy, "/a").await, "first");
+    let both = [("x-a", "1"), ("x-b", "1")];
+    assert_eq!(taken(&proxy, Method::GET, "/", &both).await, "first");
+    assert_eq!(taken(&proxy, Method::GET, "/", &both[..1]).await, "second");
 }
 
 #[tokio::test]

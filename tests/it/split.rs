@@ -14,7 +14,9 @@ async fn answers(proxy: &Proxy, count: usize) -> Vec<String> {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
         let answer = client.get("/").await.expect("an answer");
-        let origin = answer.header("x-origin").unwrap_or(fault(&answer).1);
+        let origin = answer
+            .header("x-origin")
+            .unwrap_or_else(|| fault(&answer).1);
         all.push(origin.to_owned());
     }
     all

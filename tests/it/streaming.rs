@@ -50,7 +50,12 @@ async fn each_piece_passes_before_the_next_one_is_sent_in_both_directions() {
             assert_eq!(data.expect("data"), piece);
         }
         drop(send);
-        assert!(echo.frame().await.is_none(), "{down:?} {up:?}");
+        let rest = echo
+            .collect()
+            .await
+            .expect("the end comes as well")
+            .to_bytes();
+        assert_eq!(rest, "", "{down:?} {up:?}");
     }
 }
 
