@@ -102,6 +102,19 @@ pub(super) fn over(over: &Override) -> view::Override {
     }
 }
 
+/// The overrides that wait for a config which has what they name.
+pub(super) fn parked(desired: &Desired) -> Vec<view::ParkedOverride> {
+    let shown = desired
+        .parked
+        .iter()
+        .map(|(id, one)| view::ParkedOverride {
+            route: id.route.to_string(),
+            rule: id.rule.to_string(),
+            over: over(one),
+        });
+    shown.collect()
+}
+
 pub(super) fn observation(seen: &metrics::Observation) -> view::Observation {
     let quantile = |q| seen.quantile(q).as_ref().map(Duration::as_secs_f64);
     view::Observation {

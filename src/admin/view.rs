@@ -16,6 +16,9 @@ pub(crate) struct Page<T> {
     /// Revision that the items show.
     pub(crate) revision: u64,
     pub(crate) items: Vec<T>,
+    /// With routes: overrides whose rule or backend the config lacks; kept, not applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parked: Vec<ParkedOverride>,
 }
 
 /// A route and its rules.

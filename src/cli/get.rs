@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::api::{Api, Kind};
+use super::api::{Api, Kind, printable};
 use super::args::{Format, Get, Look};
 use super::exit::{Exit, Failure};
-use super::output::Printer;
+use super::output::{Printer, say};
 use super::rows::{self, Breadth};
 use super::table::Table;
 use super::watch;
+use crate::admin::view;
 
 /// What is to be shown.
 #[derive(Debug)]
@@ -128,5 +129,26 @@ fn show(
     breadth: Breadth,
 ) -> Result<(), Failure> {
     let table = wanted.table(api, wanted.items(answer), breadth)?;
-    Ok(out.text(&table)?)
+    out.text(&table)?;
+    if let Some(parked) = answer.get("parked") {
+        for one in api.shape::<Vec<view::ParkedOverride>>(parked.clone())? {
+            say(&parked_words(&one));
+        }
+    }
+    Ok(())
+}
+
+/// What was set by hand and does not apply must not go unseen beside what does.
+fn parked_words(parked: &view::ParkedOverride) -> String {
+    let view::ParkedOverride { route, rule, over } = parked;
+    let weights: Vec<String> = over
+        .weights
+        .iter()
+        .map(|(backend, weight)| format!("{backend}={weight}"))
+        .collect();
+    format!(
+        "parked: {route}/{rule} {}: the config lacks what these live weights name; \
+         `pointsman weight reset {route}/{rule}` drops them",
+        printable(&weights.join(" "))
+    )
 }

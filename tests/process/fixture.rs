@@ -19,13 +19,21 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// How often something is looked at that will happen soon.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Looks until `done` says so; `what` is the complaint when it never does.
-pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+/// Looks until `done` says so; `false` when it never does.
+pub(crate) async fn happens(mut done: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + LIMIT;
     while !done().await {
-        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+        if Instant::now() > deadline {
+            return false;
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    true
+}
+
+/// The same, and `what` is the complaint when it never does.
+pub(crate) async fn until(what: &str, done: impl AsyncFnMut() -> bool) {
+    assert!(happens(done).await, "not within {LIMIT:?}: {what}");
 }
 
 /// The built program, away from the settings of whoever runs the tests.

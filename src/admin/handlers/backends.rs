@@ -23,6 +23,7 @@ pub(crate) async fn list(
     Ok(Json(view::Page {
         revision: desired.revision.get(),
         items,
+        parked: Vec::new(),
     }))
 }
 

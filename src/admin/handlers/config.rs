@@ -31,14 +31,6 @@ pub(crate) async fn get(
         Origin::File(path) => Some(path.display().to_string()),
         Origin::BuiltIn => None,
     };
-    let parked = desired
-        .parked
-        .iter()
-        .map(|(id, over)| view::ParkedOverride {
-            route: id.route.to_string(),
-            rule: id.rule.to_string(),
-            over: show::over(over),
-        });
     let revision = desired.revision.get();
     let config = view::Config {
         revision,
@@ -46,7 +38,7 @@ pub(crate) async fn get(
         last_reload_successful: context.store.last_reload_successful(),
         document: desired.base.document(),
         text: desired.base.text().to_owned(),
-        parked: parked.collect(),
+        parked: show::parked(&desired),
     };
     Ok(tagged(&headers, revision, Json(config)))
 }

@@ -56,7 +56,11 @@ pub(crate) async fn list(
     let history = context.store.events(params.number("after")?, limit).await?;
     let items = history.events.iter().map(show::event).collect();
     let revision = context.store.desired().revision.get();
-    Ok(Json(view::Page { revision, items }))
+    Ok(Json(view::Page {
+        revision,
+        items,
+        parked: Vec::new(),
+    }))
 }
 
 #[utoipa::path(

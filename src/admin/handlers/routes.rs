@@ -30,6 +30,7 @@ pub(crate) async fn list(
     let page = view::Page {
         revision,
         items: show::routes(&context, &desired, None),
+        parked: show::parked(&desired),
     };
     Ok(tagged(&headers, revision, Json(page)))
 }
