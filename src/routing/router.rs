@@ -11,6 +11,7 @@
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use regex::Regex;
@@ -68,8 +69,9 @@ pub(super) struct Entry {
     pub(super) rule: u32,
     pub(super) position: u32,
     prefix_length: u32,
-    /// `None`: there are no conditions.
-    conditions: Option<Box<Conditions>>,
+    /// `None`: there are no conditions. Shared by all matches that ask for the same, which in a
+    /// large table are most: `x-canary: always` on a thousand hosts stays in the cache.
+    conditions: Option<Arc<Conditions>>,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,25 @@ impl Default for Router {
     }
 }
 
+/// Conditions seen so far, by what they say.
+#[derive(Default)]
+struct Shared(HashMap<String, Arc<Conditions>>);
+
+impl Shared {
+    fn of(&mut self, conditions: &Conditions) -> Option<Arc<Conditions>> {
+        if conditions.is_empty() {
+            return None;
+        }
+        // The debug form says everything and quotes every text, so equal forms mean the same.
+        let same = self.0.entry(format!("{conditions:?}"));
+        Some(Arc::clone(
+            same.or_insert_with(|| Arc::new(conditions.clone())),
+        ))
+    }
+}
+
 /// A match on its way into a table.
+#[derive(Clone)]
 struct Draft<'a> {
     rank: Precedence,
     path: &'a PathMatch,
@@ -137,6 +157,7 @@ impl Router {
             conditions: Conditions::default(),
         }];
         let mut drafts: HashMap<&HostPattern, Vec<Draft<'_>>> = HashMap::new();
+        let mut shared = Shared::default();
         for (rule, (hosts, matches)) in rules.into_iter().enumerate() {
             let hosts = match hosts {
                 [] => &[HostPattern::Any],
@@ -146,10 +167,11 @@ impl Router {
                 [] => &everything,
                 matches => matches,
             };
-            for host in hosts {
-                let filed = matches.iter().zip(0..);
-                let filed = filed.map(|(one, position)| Draft::of(one, rule, position));
-                drafts.entry(host).or_default().extend(filed);
+            for (one, position) in matches.iter().zip(0..) {
+                let draft = Draft::of(one, rule, position, &mut shared);
+                for host in hosts {
+                    drafts.entry(host).or_default().push(draft.clone());
+                }
             }
         }
         Self::file(drafts)
@@ -239,7 +261,7 @@ impl Router {
 }
 
 impl<'a> Draft<'a> {
-    fn of(one: &'a Match, rule: usize, position: u32) -> Self {
+    fn of(one: &'a Match, rule: usize, position: u32, shared: &mut Shared) -> Self {
         let conditions = &one.conditions;
         let prefix_length = match &one.path {
             PathMatch::Prefix(prefix) => prefix.len(),
@@ -252,7 +274,7 @@ impl<'a> Draft<'a> {
                 rule: narrow(rule),
                 position,
                 prefix_length: narrow(prefix_length),
-                conditions: (!conditions.is_empty()).then(|| Box::new(conditions.clone())),
+                conditions: shared.of(conditions),
             },
         }
     }
