@@ -6,6 +6,10 @@
 //! `cargo bench --bench ratios` prints; with `-- --check` a missed target is exit code 1.
 
 #![allow(clippy::print_stdout, reason = "a table on stdout is what this is for")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a bench that panics has said what is wrong"
+)]
 
 mod common;
 

@@ -5,6 +5,11 @@
     dead_code,
     reason = "every bench compiles its own copy and uses a part"
 )]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a bench that panics has said what is wrong"
+)]
 
 use std::fmt::Write;
 
