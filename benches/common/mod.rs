@@ -5,21 +5,28 @@
     dead_code,
     reason = "every bench compiles its own copy and uses a part"
 )]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a bench that panics has said what is wrong"
+)]
 
 use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman::testing::bench::{Config, Routes};
 
-/// Requests in a sequence: enough that neither the branch predictor nor the order of a small
-/// table can learn it by heart, and that every host of the largest table comes up.
-pub const REQUESTS: usize = 1 << 15;
+/// Requests in a sequence: more than a branch predictor learns by heart, and enough for nearly
+/// every host of the largest table to come up.
+pub(crate) const REQUESTS: usize = 1 << 15;
+/// Parts of a sequence that are timed one by one.
+pub(crate) const SLICES: usize = 16;
 
 /// Numbers without order (splitmix64): the benches need no statistics from them, only no pattern.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,7 +35,7 @@ impl Random {
     }
 
     /// Uniform in `0..below`.
-    pub fn below(&mut self, below: usize) -> usize {
+    pub(crate) fn below(&mut self, below: usize) -> usize {
         let wide = u128::from(self.next()) * below as u128;
         usize::try_from(wide >> 64).expect("below a usize")
     }
@@ -36,7 +43,7 @@ impl Random {
 
 /// The shape of a table of `n` routes, and of the requests for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Each route has a host of its own and takes every path.
     Hosts,
     /// As `Hosts`, below a wildcard.
@@ -51,7 +58,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    pub const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Hosts,
         Self::Wildcards,
         Self::Headers,
@@ -59,7 +66,7 @@ impl Shape {
         Self::Paths,
     ];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hosts => "hosts",
             Self::Wildcards => "wildcard hosts",
@@ -106,7 +113,7 @@ fn host(at: usize) -> String {
 }
 
 /// A config of `n` routes.
-pub fn yaml(shape: Shape, n: usize) -> String {
+pub(crate) fn yaml(shape: Shape, n: usize) -> String {
     let mut out = String::from(
         "apiVersion: pointsman.dev/v1\n\
          listeners: [{name: web, address: '127.0.0.1:8080'}]\n\
@@ -117,15 +124,17 @@ pub fn yaml(shape: Shape, n: usize) -> String {
     out
 }
 
-pub fn config(shape: Shape, n: usize) -> Config {
+pub(crate) fn config(shape: Shape, n: usize) -> Config {
     Config::parse(&yaml(shape, n)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// A sequence of requests, all routes equally likely. The texts lie one behind the other, in the
 /// order of use: reading them costs the same at every size of the table.
-pub struct Requests {
+pub(crate) struct Requests {
     text: String,
     parts: Vec<Part>,
+    /// Of requests for which the path decides nothing.
+    path: &'static str,
     plain: HeaderMap,
     canary: HeaderMap,
 }
@@ -138,7 +147,7 @@ struct Part {
 }
 
 impl Requests {
-    pub fn new(shape: Shape, n: usize) -> Self {
+    pub(crate) fn new(shape: Shape, n: usize) -> Self {
         let mut random = Random(n as u64);
         let mut text = String::new();
         let mut parts = Vec::with_capacity(REQUESTS);
@@ -153,7 +162,7 @@ impl Requests {
             let path = match shape {
                 Shape::Paths => format!("/section-{at}/items/17"),
                 Shape::Prefixes if half => "/api/v1/items/17".to_owned(),
-                _ => "/assets/v1/app.css".to_owned(),
+                _ => String::new(),
             };
             parts.push(Part {
                 start: u32::try_from(text.len()).expect("a short text"),
@@ -169,28 +178,51 @@ impl Requests {
         Self {
             text,
             parts,
+            path: "/assets/v1/app.css",
             plain,
             canary,
         }
     }
 
+    /// The sequence, cut into `SLICES`.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = Slice<'_>> {
+        let parts = self.parts.chunks(REQUESTS / SLICES);
+        parts.map(|parts| Slice { all: self, parts })
+    }
+
+    pub(crate) fn find_all(&self, routes: &mut Routes) -> usize {
+        let all = Slice {
+            all: self,
+            parts: &self.parts,
+        };
+        all.find_all(routes)
+    }
+}
+
+/// Some requests of a sequence.
+pub(crate) struct Slice<'a> {
+    all: &'a Requests,
+    parts: &'a [Part],
+}
+
+impl<'a> Slice<'a> {
     /// Authority, path and headers of each request in turn.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &HeaderMap)> {
+    fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str, &'a HeaderMap)> {
+        let all = self.all;
         self.parts.iter().map(|part| {
-            let (_, rest) = self.text.split_at(part.start as usize);
+            let (_, rest) = all.text.split_at(part.start as usize);
             let (host, rest) = rest.split_at(part.host.into());
-            let (path, _) = rest.split_at(part.path.into());
-            let headers = if part.canary {
-                &self.canary
-            } else {
-                &self.plain
+            let path = match part.path {
+                0 => all.path,
+                length => rest.split_at(length.into()).0,
             };
+            let headers = if part.canary { &all.canary } else { &all.plain };
             (host, path, headers)
         })
     }
 
     /// Finds every request once; the sum keeps the compiler from leaving anything out.
-    pub fn find_all(&self, routes: &mut Routes) -> usize {
+    pub(crate) fn find_all(&self, routes: &mut Routes) -> usize {
         self.iter()
             .map(|(host, path, headers)| routes.find(host, path, headers).expect("a route"))
             .fold(0, usize::wrapping_add)

@@ -2,7 +2,8 @@
 //!
 //! The same tables and the same order as the request path, told instead of taken.
 
-use super::router::{Entry, Router, View};
+use super::router::{Router, View};
+use super::table::Entry;
 
 /// What became of one match.
 #[derive(Clone, Debug, PartialEq, Eq)]

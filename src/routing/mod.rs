@@ -18,6 +18,7 @@ mod router;
 mod router_tests;
 mod rule;
 mod select;
+mod table;
 mod texts;
 
 pub(crate) use explain::{Considered, Verdict};

@@ -74,10 +74,12 @@ impl PathMatch {
         Self::Prefix("".into())
     }
 
-    #[cfg(test)]
+    /// Whether a path in its normal form fits.
     pub(super) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => **exact == *path,
+            // Also `*`, the path of OPTIONS for the whole server.
+            Self::Prefix(root) if root.is_empty() => true,
             Self::Prefix(prefix) => path
                 .strip_prefix(&**prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),

@@ -173,7 +173,7 @@ fn query_holds(condition: &Condition<Box<str>>, query: Option<&str>) -> bool {
         TextMatch::Prefix(_) | TextMatch::Regex(_) if value.contains(['%', '+']) => {
             condition.value.matches(&decode(value).collect::<Vec<u8>>())
         }
-        other => other.matches(value.as_bytes()),
+        wanted @ (TextMatch::Prefix(_) | TextMatch::Regex(_)) => wanted.matches(value.as_bytes()),
     }
 }
 

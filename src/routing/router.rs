@@ -6,19 +6,21 @@
 //! paths come before regexes before prefixes from the longest, and `precedence` orders the rest.
 //!
 //! Among many routes the cost is cache misses, so what is looked at first is small and lies
-//! together ([`Texts`]), and a host whose one rule takes everything has no table at all.
+//! together ([`Texts`]), a host with few matches has them in a row instead of a table, one whose
+//! only rule takes everything has nothing more, and equal paths and conditions are shared.
 
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use regex::Regex;
 
 use super::host::{HostPattern, request_host};
 use super::path::{PathMatch, Scratch, normal_form, normalise};
 use super::precedence::Precedence;
-use super::predicate::{Broken, Conditions};
+use super::predicate::Conditions;
+use super::table::{Entry, HostTable};
 use super::texts::Texts;
 
 /// One way into a rule: conditions that are all met.
@@ -62,45 +64,25 @@ pub(crate) struct Found {
     pub(crate) prefix_length: usize,
 }
 
-/// One match of one rule, filed under its host and path. Small, because many lie in the cache.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) rule: u32,
-    pub(super) position: u32,
-    prefix_length: u32,
-    /// `None`: there are no conditions.
-    conditions: Option<Box<Conditions>>,
-}
-
-#[derive(Debug)]
-struct RegexEntry {
-    regex: Regex,
-    entry: Entry,
-}
-
 /// What a host pattern leads to.
 #[derive(Clone, Copy, Debug)]
 enum Target {
     /// Its only match takes everything.
     Rule(u32),
+    /// Its few matches, in the order of precedence: a part of [`Router::few`].
+    Few { start: u32, length: u16 },
     /// Index of its table.
     Table(u32),
 }
 
-/// All matches of one host pattern, each list in the order of precedence.
-#[derive(Debug, Default)]
-struct HostTable {
-    /// What is found by its text; most tables have only the root.
-    paths: Option<Box<Paths>>,
-    regex: Vec<RegexEntry>,
-    root: Vec<Entry>,
-}
+/// Up to so many matches of a host are tried one by one: less work than a look-up by path.
+const FEW_MAX: usize = 4;
 
-#[derive(Debug)]
-struct Paths {
-    exact: Texts<Vec<Entry>>,
-    /// Without trailing slash.
-    prefix: Texts<Vec<Entry>>,
+/// A match that is not filed under its path.
+#[derive(Clone, Debug)]
+struct Few {
+    path: Arc<PathMatch>,
+    entry: Entry,
 }
 
 /// The compiled routing table. Immutable.
@@ -109,6 +91,7 @@ pub(crate) struct Router {
     exact: Texts<Target>,
     below: Texts<Target>,
     any: HostTable,
+    few: Vec<Few>,
     tables: Vec<HostTable>,
 }
 
@@ -119,11 +102,29 @@ impl Default for Router {
     }
 }
 
+/// One copy of everything that is equal.
+struct Shared<T>(HashMap<String, Arc<T>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Clone + fmt::Debug> Shared<T> {
+    fn of(&mut self, value: &T) -> Arc<T> {
+        // The debug form says everything and quotes every text, so equal forms mean the same.
+        let same = self.0.entry(format!("{value:?}"));
+        Arc::clone(same.or_insert_with(|| Arc::new(value.clone())))
+    }
+}
+
 /// A match on its way into a table.
-struct Draft<'a> {
+#[derive(Clone)]
+pub(super) struct Draft<'a> {
     rank: Precedence,
-    path: &'a PathMatch,
-    entry: Entry,
+    pub(super) path: &'a PathMatch,
+    pub(super) entry: Entry,
 }
 
 impl Router {
@@ -137,6 +138,7 @@ impl Router {
             conditions: Conditions::default(),
         }];
         let mut drafts: HashMap<&HostPattern, Vec<Draft<'_>>> = HashMap::new();
+        let mut shared = Shared::default();
         for (rule, (hosts, matches)) in rules.into_iter().enumerate() {
             let hosts = match hosts {
                 [] => &[HostPattern::Any],
@@ -146,10 +148,11 @@ impl Router {
                 [] => &everything,
                 matches => matches,
             };
-            for host in hosts {
-                let filed = matches.iter().zip(0..);
-                let filed = filed.map(|(one, position)| Draft::of(one, rule, position));
-                drafts.entry(host).or_default().extend(filed);
+            for (one, position) in matches.iter().zip(0..) {
+                let draft = Draft::of(one, rule, position, &mut shared);
+                for host in hosts {
+                    drafts.entry(host).or_default().push(draft.clone());
+                }
             }
         }
         Self::file(drafts)
@@ -157,25 +160,37 @@ impl Router {
 
     fn file(drafts: HashMap<&HostPattern, Vec<Draft<'_>>>) -> Self {
         let (mut exact, mut below) = (Vec::new(), Vec::new());
-        let (mut any, mut tables) = (HostTable::default(), Vec::new());
-        let mut target = |drafts: Vec<Draft<'_>>| match &*drafts {
+        let (mut any, mut few, mut tables) = (HostTable::default(), Vec::new(), Vec::new());
+        let mut paths = Shared::default();
+        let mut target = |drafts: &[Draft<'_>]| match drafts {
             [one] if one.takes_everything() => Target::Rule(one.entry.rule),
-            _ => {
+            drafts if drafts.len() <= FEW_MAX => {
+                let start = narrow(few.len());
+                few.extend(drafts.iter().map(|draft| Few {
+                    path: paths.of(draft.path),
+                    entry: draft.entry.clone(),
+                }));
+                let length = u16::try_from(drafts.len()).expect("at most FEW_MAX");
+                Target::Few { start, length }
+            }
+            drafts => {
                 tables.push(HostTable::new(drafts));
                 Target::Table(narrow(tables.len() - 1))
             }
         };
-        for (host, drafts) in drafts {
+        for (host, mut drafts) in drafts {
+            drafts.sort_by_key(|draft| draft.rank);
             match host {
-                HostPattern::Any => any = HostTable::new(drafts),
-                HostPattern::Exact(name) => exact.push((&**name, target(drafts))),
-                HostPattern::Below(name) => below.push((&**name, target(drafts))),
+                HostPattern::Any => any = HostTable::new(&drafts),
+                HostPattern::Exact(name) => exact.push((&**name, target(&drafts))),
+                HostPattern::Below(name) => below.push((&**name, target(&drafts))),
             }
         }
         Self {
             exact: Texts::new(exact.into_iter()),
             below: Texts::new(below.into_iter()),
             any,
+            few,
             tables,
         }
     }
@@ -194,6 +209,10 @@ impl Router {
                         rule: rule as usize,
                         prefix_length: 0,
                     }),
+                    Target::Few { start, length } => self
+                        .few(start, length, &path)
+                        .find(|entry| entry.fits(request))
+                        .map(Entry::found),
                     Target::Table(at) => self.table(at)?.find(&path, request),
                 })
         };
@@ -208,6 +227,9 @@ impl Router {
         for target in self.targets(request_host(authority, &mut scratch.host)) {
             match target {
                 Target::Rule(rule) => found.push(Entry::everything(rule)),
+                Target::Few { start, length } => {
+                    found.extend(self.few(start, length, path).cloned());
+                }
                 Target::Table(at) => {
                     found.extend(self.table(at).into_iter().flat_map(|t| t.candidates(path)));
                 }
@@ -233,13 +255,21 @@ impl Router {
         exact.into_iter().chain(below).copied()
     }
 
+    /// Those of a host's few matches whose path fits.
+    fn few(&self, start: u32, length: u16, path: &str) -> impl Iterator<Item = &Entry> {
+        let (start, length) = (start as usize, usize::from(length));
+        let few = self.few.get(start..start + length).unwrap_or_default();
+        let fitting = few.iter().filter(move |few| few.path.matches(path));
+        fitting.map(|few| &few.entry)
+    }
+
     fn table(&self, at: u32) -> Option<&HostTable> {
         self.tables.get(at as usize)
     }
 }
 
 impl<'a> Draft<'a> {
-    fn of(one: &'a Match, rule: usize, position: u32) -> Self {
+    fn of(one: &'a Match, rule: usize, position: u32, shared: &mut Shared<Conditions>) -> Self {
         let conditions = &one.conditions;
         let prefix_length = match &one.path {
             PathMatch::Prefix(prefix) => prefix.len(),
@@ -252,7 +282,7 @@ impl<'a> Draft<'a> {
                 rule: narrow(rule),
                 position,
                 prefix_length: narrow(prefix_length),
-                conditions: (!conditions.is_empty()).then(|| Box::new(conditions.clone())),
+                conditions: (!conditions.is_empty()).then(|| shared.of(conditions)),
             },
         }
     }
@@ -266,131 +296,4 @@ impl<'a> Draft<'a> {
 /// Counts of rules, matches and bytes, which a config cannot have four billion of.
 fn narrow(count: usize) -> u32 {
     u32::try_from(count).expect("a config is far below 4 GiB")
-}
-
-impl Entry {
-    fn everything(rule: u32) -> Self {
-        Self {
-            rule,
-            position: 0,
-            prefix_length: 0,
-            conditions: None,
-        }
-    }
-
-    /// The first condition that does not hold.
-    pub(super) fn first_broken(&self, request: View<'_>) -> Option<Broken<'_>> {
-        self.conditions
-            .as_ref()?
-            .first_broken(request.method, request.headers, request.query)
-    }
-
-    fn fits(&self, request: View<'_>) -> bool {
-        self.first_broken(request).is_none()
-    }
-
-    fn found(&self) -> Found {
-        Found {
-            rule: self.rule as usize,
-            prefix_length: self.prefix_length as usize,
-        }
-    }
-}
-
-fn first_fit(list: &[Entry], request: View<'_>) -> Option<Found> {
-    let fit = list.iter().find(|entry| entry.fits(request));
-    fit.map(Entry::found)
-}
-
-impl HostTable {
-    fn new(mut drafts: Vec<Draft<'_>>) -> Self {
-        drafts.sort_by_key(|draft| draft.rank);
-        let mut table = Self::default();
-        let (mut exact, mut prefix) = (HashMap::new(), HashMap::new());
-        for Draft { path, entry, .. } in drafts {
-            let list: &mut Vec<Entry> = match path {
-                PathMatch::Exact(path) => exact.entry(&**path).or_default(),
-                PathMatch::Prefix(path) if path.is_empty() => &mut table.root,
-                PathMatch::Prefix(path) => prefix.entry(&**path).or_default(),
-                PathMatch::Regex(regex) => {
-                    let regex = regex.clone();
-                    table.regex.push(RegexEntry { regex, entry });
-                    continue;
-                }
-            };
-            list.push(entry);
-        }
-        table.paths = (!exact.is_empty() || !prefix.is_empty()).then(|| {
-            Box::new(Paths {
-                exact: Texts::new(exact.into_iter()),
-                prefix: Texts::new(prefix.into_iter()),
-            })
-        });
-        table
-    }
-
-    /// The same order as `candidates`, unrolled: the first list decides nearly always.
-    fn find(&self, path: &str, request: View<'_>) -> Option<Found> {
-        let paths = self.paths.as_deref();
-        let exact = paths.and_then(|paths| paths.exact.get(path));
-        exact
-            .and_then(|list| first_fit(list, request))
-            .or_else(|| {
-                let mut regexes = self.regexes(path);
-                regexes.find(|entry| entry.fits(request)).map(Entry::found)
-            })
-            .or_else(|| {
-                paths?
-                    .prefixes(path)
-                    .find_map(|list| first_fit(list, request))
-            })
-            .or_else(|| first_fit(&self.root, request))
-    }
-
-    fn candidates(&self, path: &str) -> impl Iterator<Item = Entry> {
-        let paths = self.paths.iter();
-        let exact = paths
-            .clone()
-            .filter_map(|paths| paths.exact.get(path))
-            .flatten();
-        let prefix = paths.flat_map(|paths| paths.prefixes(path)).flatten();
-        let listed = exact
-            .chain(self.regexes(path))
-            .chain(prefix)
-            .chain(&self.root);
-        listed.cloned()
-    }
-
-    fn regexes(&self, path: &str) -> impl Iterator<Item = &Entry> {
-        let fitting = self.regex.iter().filter(|one| one.regex.is_match(path));
-        fitting.map(|one| &one.entry)
-    }
-}
-
-impl Paths {
-    /// The lists of all prefixes of `path`, longest first, the root left out.
-    fn prefixes(&self, path: &str) -> impl Iterator<Item = &Vec<Entry>> {
-        let mut rest = cut(path, self.prefix.longest());
-        std::iter::from_fn(move || {
-            while !rest.is_empty() {
-                let hit = self.prefix.get(rest);
-                rest = cut(rest, rest.len() - 1);
-                if hit.is_some() {
-                    return hit;
-                }
-            }
-            None
-        })
-    }
-}
-
-/// `path` itself if it has at most `length_max` bytes, else its longest part in front of a slash
-/// that has.
-fn cut(path: &str, length_max: usize) -> &str {
-    if path.len() <= length_max {
-        return path;
-    }
-    let head = path.as_bytes().get(..=length_max).unwrap_or_default();
-    let slash = head.iter().rposition(|&byte| byte == b'/');
-    slash.and_then(|slash| path.get(..slash)).unwrap_or("")
 }

@@ -16,11 +16,14 @@ use super::precedence::Precedence;
 use super::predicate::{Condition, Conditions, TextMatch};
 use super::router::{Match, Router, View};
 
+/// Each rule: its hosts and its matches.
+type Rules = Vec<(Vec<HostPattern>, Vec<Match>)>;
+
 type Case<'a> = (&'a [&'a str], &'a [&'a str]);
 
 /// Rules as (hosts, paths); a path is `=/exact`, `~regex` or `/prefix`.
 fn router(rules: &[Case<'_>]) -> Router {
-    let rules: Vec<(Vec<HostPattern>, Vec<Match>)> = rules
+    let rules: Rules = rules
         .iter()
         .map(|(hosts, paths)| {
             let hosts = hosts
@@ -127,9 +130,6 @@ fn find_and_candidates_agree() {
     }
 }
 
-/// A rule: its hosts and its matches.
-type Rules = Vec<(Vec<HostPattern>, Vec<Match>)>;
-
 /// What the specification says, pair by pair.
 fn reference(rules: &Rules, request: View<'_>) -> Option<usize> {
     let any = [HostPattern::Any];
@@ -220,7 +220,7 @@ fn some_rules() -> impl Strategy<Value = Rules> {
         proptest::collection::vec(one, 1..4),
     );
     let rule = rule.prop_map(|(hosts, matches)| (Vec::from_iter(hosts), matches));
-    proptest::collection::vec(rule, 0..12)
+    proptest::collection::vec(rule, 0..24)
 }
 
 proptest! {
@@ -228,7 +228,7 @@ proptest! {
     fn the_tables_find_what_the_specification_says(
         rules in some_rules(),
         host in r"(d\.)?([cC]\.)?(a\.)?b\.?(:80)?|",
-        path in "(/|//|/\\./)(a|a/b|a/b/c|a/b/c/d/e|ab|a/%62)?/?",
+        path in "(/|//|/\\./)(a|a/b|a/b/c|a/b/c/d/e|ab|a/%62)?/?|\\*",
         post: bool,
         x in proptest::option::of(0..2),
         query in proptest::option::of("[qr]=1"),
