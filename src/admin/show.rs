@@ -104,14 +104,11 @@ pub(super) fn over(over: &Override) -> view::Override {
 
 /// The overrides that wait for a config which has what they name.
 pub(super) fn parked(desired: &Desired) -> Vec<view::ParkedOverride> {
-    let shown = desired
-        .parked
-        .iter()
-        .map(|(id, one)| view::ParkedOverride {
-            route: id.route.to_string(),
-            rule: id.rule.to_string(),
-            over: over(one),
-        });
+    let shown = desired.parked.iter().map(|(id, one)| view::ParkedOverride {
+        route: id.route.to_string(),
+        rule: id.rule.to_string(),
+        over: over(one),
+    });
     shown.collect()
 }
 

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::endpoint::Busy;
-use super::http1::Connection;
+use super::http1::{Connection, nobody};
 
 /// Why a body broke off.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -116,11 +116,11 @@ impl ResponseBody {
     }
 
     /// Gives the connection back if it can carry another request.
-    pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn finish(&mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if connection.is_reusable(cx) {
+        if connection.is_reusable() {
             self.busy.endpoint().check_in(connection);
         }
     }
@@ -135,22 +135,26 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(connection) = &mut this.connection
-        {
-            connection.drive(cx);
-            polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        }
+        let incoming = Pin::new(&mut this.incoming);
+        let polled = match &mut this.connection {
+            None => incoming.poll_frame(cx),
+            Some(connection) => match incoming.poll_frame(&mut nobody()) {
+                Poll::Pending => {
+                    connection.drive(cx);
+                    Pin::new(&mut this.incoming).poll_frame(&mut nobody())
+                }
+                ready @ Poll::Ready(_) => ready,
+            },
+        };
         let Poll::Ready(frame) = polled else {
             return Poll::Pending;
         };
         match &frame {
-            Some(Ok(_)) if this.incoming.is_end_stream() => this.finish(cx),
+            Some(Ok(_)) if this.incoming.is_end_stream() => this.finish(),
             Some(Ok(_)) => {}
             // Broken in the middle: the connection is of no use to anybody.
             Some(Err(_)) => this.connection = None,
-            None => this.finish(cx),
+            None => this.finish(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

@@ -13,6 +13,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 
 use super::body::RequestBody;
 use super::wire::Wire;
@@ -63,10 +64,11 @@ impl Connection {
         &mut self,
         request: &mut Request<RequestBody>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let mut response = pin!(self.sender.try_send_request(take(request)));
+        // Unconstrained, because a poll that tokio's budget puts off would wake nobody.
+        let mut response = pin!(unconstrained(self.sender.try_send_request(take(request))));
         let answer = poll_fn(|cx| {
             drive(&mut self.driver, cx);
-            response.as_mut().poll(cx)
+            response.as_mut().poll(&mut nobody())
         });
         answer.await.map_err(|mut refused| {
             let sent = match refused.take_message() {
@@ -89,8 +91,8 @@ impl Connection {
     }
 
     /// Whether the connection is open and free for another request, as far as can be known now.
-    pub(super) fn is_reusable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+    pub(super) fn is_reusable(&mut self) -> bool {
+        self.drive(&mut nobody());
         self.driver.is_some() && self.sender.is_ready()
     }
 
@@ -101,9 +103,14 @@ impl Connection {
     /// Whether an idle connection is to be kept at a sweep: open, and not idle for too long.
     pub(super) fn keeps(&mut self, sweeps_max: u64) -> bool {
         self.idle_sweeps += 1;
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.idle_sweeps <= sweeps_max && self.is_reusable(&mut nobody)
+        self.idle_sweeps <= sweeps_max && self.is_reusable()
     }
+}
+
+/// For polls whose outcome only the driver can change, which the same task polls right before: a
+/// wake-up would only make the task run once more for nothing (measured: a third of all runs).
+pub(super) fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 fn drive(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {

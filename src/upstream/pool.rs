@@ -6,12 +6,10 @@
 //! that an old connection never surfaces as an error.
 
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::io;
 use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
@@ -150,7 +148,7 @@ impl Pool {
         let mut body = ResponseBody::new(incoming, connection, busy);
         if body.is_end_stream() {
             // Nobody will read an empty body, so its connection goes back here.
-            poll_fn(|cx| Poll::Ready(body.finish(cx))).await;
+            body.finish();
         }
         Ok(Response::from_parts(head, body))
     }
