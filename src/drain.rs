@@ -1,7 +1,7 @@
 //! Leaving in order: unready first, then no new work, then the rest is finished, then it is cut.
 //!
-//! The phases only go forward. Whoever has work holds a [`Watch`]; the process is drained when the
-//! last one is dropped. Who must hurry waits for a phase.
+//! The phases only go forward. Whoever has work follows by a [`Watch`]; the process is drained when the
+//! workers have ended.
 
 use tokio::sync::watch;
 
@@ -42,22 +42,13 @@ impl Drain {
     pub(crate) fn phase(&self) -> Phase {
         *self.0.borrow()
     }
-
-    /// Returns when the last [`Watch`] is gone.
-    pub(crate) async fn drained(&self) {
-        self.0.closed().await;
-    }
 }
 
-/// Held while there is work.
+/// Follows the phases.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(watch::Receiver<Phase>);
 
 impl Watch {
-    pub(crate) fn phase(&self) -> Phase {
-        *self.0.borrow()
-    }
-
     /// Returns when `phase` has come, or something later. A [`Drain`] that is gone means the
     /// process is going: time is up.
     pub(crate) async fn reached(&mut self, phase: Phase) {
@@ -72,15 +63,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn phases_go_forward_and_the_last_watch_ends_it() {
+    async fn phases_only_go_forward_and_a_drain_that_is_gone_is_the_end() {
         let (drain, mut watch) = channel();
         drain.enter(Phase::Draining);
         drain.enter(Phase::LameDuck);
-        assert_eq!(watch.phase(), Phase::Draining);
+        assert_eq!(drain.phase(), Phase::Draining);
         watch.reached(Phase::LameDuck).await;
-        let waiting = tokio::spawn(async move { drain.drained().await });
-        assert!(!waiting.is_finished());
-        drop(watch);
+        let waiting = tokio::spawn(async move { watch.reached(Phase::Cut).await });
+        drop(drain);
         waiting.await.expect("no panic");
     }
 }

@@ -43,10 +43,6 @@ impl Ready {
         }
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
-        self.missing().is_empty()
-    }
-
     /// What is not ready, in words; empty when ready.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let mut missing: Vec<_> = lock(&self.waiting).iter().copied().collect();
@@ -77,7 +73,7 @@ mod tests {
         drop(listeners);
         assert_eq!(ready.missing(), ["snapshot"]);
         drop(snapshot);
-        assert!(ready.is_ready());
+        assert!(ready.missing().is_empty());
         drain.enter(Phase::LameDuck);
         assert_eq!(ready.missing(), ["draining"]);
     }

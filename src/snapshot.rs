@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::model::{BackendName, Revision, RuleId};
+use crate::model::{BackendName, Revision};
 use crate::routing::{Router, Rule};
 use crate::upstream::Backend;
 
@@ -47,10 +47,6 @@ impl Snapshot {
             rules,
             backends,
         }
-    }
-
-    pub(crate) fn rule(&self, id: &RuleId) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.id == *id)
     }
 }
 

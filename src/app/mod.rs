@@ -11,4 +11,6 @@ mod run;
 mod start;
 
 pub(crate) use run::{Ended, RunOptions, run};
-pub(crate) use start::{Leave, Options, Running, Source, StartError, start};
+#[cfg(feature = "testing")]
+pub(crate) use start::Running;
+pub(crate) use start::{Leave, Options, Source, StartError, start};

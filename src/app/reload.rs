@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use notify_debouncer_full::notify::RecursiveMode;
-use notify_debouncer_full::{DebounceEventResult, new_debouncer};
+use notify_debouncer_full::notify::{self, RecommendedWatcher, RecursiveMode};
+use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -58,15 +58,9 @@ pub(super) async fn follow(store: Store, started: Settings, end: impl Future) {
     }
 }
 
-type Watching = notify_debouncer_full::Debouncer<
-    notify_debouncer_full::notify::RecommendedWatcher,
-    notify_debouncer_full::RecommendedCache,
->;
+type Watching = Debouncer<RecommendedWatcher, RecommendedCache>;
 
-fn watch(
-    path: &Path,
-    ask: mpsc::Sender<Asked>,
-) -> Result<Watching, notify_debouncer_full::notify::Error> {
+fn watch(path: &Path, ask: mpsc::Sender<Asked>) -> notify::Result<Watching> {
     let heard = move |events: DebounceEventResult| {
         let ours = events.is_ok_and(|events| events.iter().any(|event| !event.kind.is_access()));
         if ours && ask.try_send(Asked::Changed).is_err() {
@@ -77,10 +71,8 @@ fn watch(
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    watching.watch(
-        directory.unwrap_or(Path::new(".")),
-        RecursiveMode::NonRecursive,
-    )?;
+    let directory = directory.unwrap_or_else(|| Path::new("."));
+    watching.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watching)
 }
 

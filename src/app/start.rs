@@ -202,8 +202,9 @@ impl Running {
         ready: Ready,
     ) {
         let ended = |mut end: watch::Receiver<bool>| async move {
-            // A sender that is gone has ended as well.
-            end.wait_for(|over| *over).await.map_or((), drop);
+            if end.wait_for(|over| *over).await.is_err() {
+                // A sender that is gone has ended as well.
+            }
         };
         let end = || ended(self.ending.subscribe());
         self.chores.spawn(guard::run(self.store.clone(), end()));
@@ -257,7 +258,7 @@ impl Running {
     /// Leaves in order (`design.md` 13). Dropping the future leaves at once.
     pub(crate) async fn leave(mut self, how: Leave) {
         let drain = Arc::clone(&self.drain);
-        let limits = self.settings.drain.clone();
+        let limits = self.settings.drain;
         drain.enter(Phase::LameDuck);
         if how == Leave::Gently {
             tokio::time::sleep(limits.delay).await;

@@ -25,8 +25,8 @@ mod yaml;
 #[cfg(test)]
 mod golden;
 
-pub(crate) use compile::{Base, Orphan};
-pub(crate) use problem::{Problem, Problems, Severity, render};
+pub(crate) use compile::Base;
+pub(crate) use problem::{Problems, render};
 pub(crate) use schema::schema_json;
-pub(crate) use settings::{AccessLog, Control, Drain, Listener, Settings};
+pub(crate) use settings::{AccessLog, Control, Settings};
 pub(crate) use units::parse_duration;

@@ -128,10 +128,6 @@ impl Problems {
         self.0.iter()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The text for a terminal.
     pub(crate) fn render(&self, color: bool) -> String {
         render(&self.0, color)

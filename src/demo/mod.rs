@@ -25,7 +25,7 @@ mod story;
 #[cfg(test)]
 mod story_tests;
 
-pub(crate) use error::{DemoError, Failure};
+pub(crate) use error::Failure;
 pub(crate) use run::{DemoOptions, DemoOutcome, run};
 pub(crate) use screen::Look;
 pub(crate) use stage::{Proxy, ProxyOptions};

@@ -63,17 +63,6 @@ pub(crate) enum DemoOutcome {
     Interrupted,
 }
 
-impl DemoOutcome {
-    /// 3 is "rolled back" for every command.
-    pub(crate) fn exit_code(self) -> u8 {
-        match self {
-            Self::Promoted => 0,
-            Self::RolledBack => 3,
-            Self::Interrupted => 130,
-        }
-    }
-}
-
 /// Gives the demo on `out`, with the proxy that `launch` starts.
 pub(crate) async fn run(
     options: DemoOptions,

@@ -21,6 +21,11 @@ const CLASSES: usize = 5;
 const CODE_CELLS: usize = KNOWN_CODES.len() + CLASSES;
 
 /// Cell of every three-digit code, computed at compile time: the request path does one look-up.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated at compile time, where a wrong index does not compile"
+)]
 const CELL_OF_CODE: [u8; 1000] = {
     let mut cells = [0_u8; 1000];
     let mut code = 0;

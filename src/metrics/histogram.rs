@@ -88,6 +88,10 @@ pub(super) fn quantile(counts: &[u64], q: f64) -> Option<Duration> {
         return None;
     }
     // The rank of the q-quantile among `total` ordered samples, counted from 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a part of a count is no larger than it"
+    )]
     let rank = ((total as f64 * q).ceil() as u64).clamp(1, total);
     let mut seen = 0;
     let cell = counts.iter().position(|count| {

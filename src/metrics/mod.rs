@@ -17,5 +17,5 @@ mod window;
 
 pub(crate) use exposition::Facts;
 pub(crate) use handles::{BackendCells, ConnectOutcome, SeriesCells, WorkerCells};
-pub(crate) use registry::{BackendLoad, Registry, SeriesKey};
+pub(crate) use registry::{Registry, SeriesKey};
 pub(crate) use window::{Observation, Window};

@@ -26,11 +26,6 @@ impl Window {
         }
     }
 
-    /// Reads `1m` or `5m`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|window| window.label() == text)
-    }
-
     pub(crate) const fn seconds(self) -> u64 {
         match self {
             Self::OneMinute => 60,
@@ -93,7 +88,7 @@ impl Sliding {
         if delta.samples == 0 && delta.cells.is_empty() {
             return;
         }
-        self.since.get_or_insert(now.saturating_sub(1));
+        self.since.get_or_insert_with(|| now.saturating_sub(1));
         self.samples += delta.samples;
         self.failures += delta.failures;
         let number = now / self.window.slot_seconds();

@@ -59,8 +59,6 @@ faults! {
     Truncated = "truncated",
     /// The client's body broke off or was malformed.
     RequestBody = "request_body",
-    /// The process is leaving and the time for it is over.
-    Cut = "cut",
 }
 
 impl fmt::Display for Fault {

@@ -9,6 +9,9 @@ use http_body::{Frame, SizeHint};
 use super::record::Record;
 use crate::upstream::{BodyError, ResponseBody};
 
+/// What polling a body gives.
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 /// The body of an answer.
 #[derive(Debug, Default)]
 pub(super) enum Body {
@@ -25,7 +28,7 @@ impl From<String> for Body {
 }
 
 impl Body {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) => {
@@ -66,10 +69,7 @@ impl http_body::Body for Recorded {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = self.get_mut();
         let polled = this.body.poll(cx);
         match &polled {

@@ -13,7 +13,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -87,10 +87,9 @@ pub(super) async fn serve(stream: TcpStream, proxy: Proxy, leash: &Leash) {
         }
     };
     match ended {
-        Ended::ByItself(Ok(())) | Ended::Idle => {}
         Ended::ByItself(Err(error)) if error.is_parse() => local.cells().protocol_errors.add(1),
-        // The client went away: an ordinary end.
-        Ended::ByItself(Err(_)) => {}
+        // Finished, or the client went away: ordinary ends.
+        Ended::ByItself(_) | Ended::Idle => {}
         Ended::Cut => local.cells().cut.add(1),
     }
 }

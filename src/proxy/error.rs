@@ -20,7 +20,6 @@ pub(super) enum Side {
     /// The config or an operator's choice.
     Operator,
     Backend,
-    Proxy,
 }
 
 /// Whether the client's connection can go on.
@@ -30,90 +29,93 @@ enum Afterwards {
     Close,
 }
 
+type Row = (Side, StatusCode, Afterwards, &'static str);
+
 /// The table.
-fn look_up(fault: Fault) -> (Side, StatusCode, Afterwards, &'static str) {
+#[expect(clippy::too_many_lines, reason = "a table without logic, a row a fault")]
+fn look_up(fault: Fault) -> Row {
     use Afterwards::{Close, KeepOpen};
+    use Side::{Backend, Client, Operator};
+    type Code = StatusCode;
+    const UNAVAILABLE: Code = Code::SERVICE_UNAVAILABLE;
     match fault {
         Fault::BadRequest => (
-            Side::Client,
-            StatusCode::BAD_REQUEST,
+            Client,
+            Code::BAD_REQUEST,
             Close,
             "the request is not valid HTTP",
         ),
         Fault::MethodRefused => (
-            Side::Client,
-            StatusCode::METHOD_NOT_ALLOWED,
+            Client,
+            Code::METHOD_NOT_ALLOWED,
             Close,
-            "CONNECT is not served here",
+            "CONNECT is not served",
         ),
         Fault::RequestBody => (
-            Side::Client,
-            StatusCode::BAD_REQUEST,
+            Client,
+            Code::BAD_REQUEST,
             Close,
             "the request's body broke off",
         ),
         Fault::NoRoute => (
-            Side::Operator,
-            StatusCode::NOT_FOUND,
+            Operator,
+            Code::NOT_FOUND,
             KeepOpen,
             "no route matches this request",
         ),
-        Fault::SplitClosed => {
-            let why = "every weight of the split is zero";
-            (
-                Side::Operator,
-                StatusCode::SERVICE_UNAVAILABLE,
-                KeepOpen,
-                why,
-            )
-        }
-        Fault::BackendInvalid => {
-            let why = "the chosen backend is not valid";
-            (
-                Side::Operator,
-                StatusCode::INTERNAL_SERVER_ERROR,
-                KeepOpen,
-                why,
-            )
-        }
-        Fault::NoEndpoints => {
-            let why = "the chosen backend has no endpoint that is ready";
-            (
-                Side::Backend,
-                StatusCode::SERVICE_UNAVAILABLE,
-                KeepOpen,
-                why,
-            )
-        }
-        Fault::Connect => {
-            let why = "the backend refused the connection";
-            (Side::Backend, StatusCode::BAD_GATEWAY, KeepOpen, why)
-        }
-        Fault::ConnectTimeout => {
-            let why = "the backend did not accept the connection in time";
-            (Side::Backend, StatusCode::GATEWAY_TIMEOUT, KeepOpen, why)
-        }
-        Fault::RequestTimeout => {
-            let why = "the backend did not answer in time";
-            (Side::Backend, StatusCode::GATEWAY_TIMEOUT, KeepOpen, why)
-        }
-        Fault::UpstreamReset => {
-            let why = "the backend closed the connection without an answer";
-            (Side::Backend, StatusCode::BAD_GATEWAY, KeepOpen, why)
-        }
-        Fault::UpstreamProtocol => {
-            let why = "the backend's answer is not valid HTTP";
-            (Side::Backend, StatusCode::BAD_GATEWAY, KeepOpen, why)
-        }
-        Fault::Truncated => {
-            let why = "the backend's answer broke off";
-            (Side::Backend, StatusCode::BAD_GATEWAY, Close, why)
-        }
-        Fault::Cut => (
-            Side::Proxy,
-            StatusCode::SERVICE_UNAVAILABLE,
+        Fault::SplitClosed => (
+            Operator,
+            UNAVAILABLE,
+            KeepOpen,
+            "every weight of the split is 0",
+        ),
+        Fault::BackendInvalid => (
+            Operator,
+            Code::INTERNAL_SERVER_ERROR,
+            KeepOpen,
+            "the chosen backend is not valid",
+        ),
+        Fault::NoEndpoints => (
+            Backend,
+            UNAVAILABLE,
+            KeepOpen,
+            "no endpoint of the backend is ready",
+        ),
+        Fault::Connect => (
+            Backend,
+            Code::BAD_GATEWAY,
+            KeepOpen,
+            "the backend cannot be reached",
+        ),
+        Fault::ConnectTimeout => (
+            Backend,
+            Code::GATEWAY_TIMEOUT,
+            KeepOpen,
+            "the backend did not accept in time",
+        ),
+        Fault::RequestTimeout => (
+            Backend,
+            Code::GATEWAY_TIMEOUT,
+            KeepOpen,
+            "the backend did not answer in time",
+        ),
+        Fault::UpstreamReset => (
+            Backend,
+            Code::BAD_GATEWAY,
+            KeepOpen,
+            "the backend closed without an answer",
+        ),
+        Fault::UpstreamProtocol => (
+            Backend,
+            Code::BAD_GATEWAY,
+            KeepOpen,
+            "the backend's answer is not valid HTTP",
+        ),
+        Fault::Truncated => (
+            Backend,
+            Code::BAD_GATEWAY,
             Close,
-            "the proxy is leaving",
+            "the backend's answer broke off",
         ),
     }
 }

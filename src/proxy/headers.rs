@@ -4,7 +4,7 @@
 //! are not trusted: they are replaced, not extended, so that nobody can claim another address.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use rand::Rng;
@@ -69,7 +69,8 @@ pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
         request.headers_mut().insert(HOST, host);
     }
     let path = request.uri().path();
-    if !path.starts_with('/') && !(path == "*" && request.method() == Method::OPTIONS) {
+    let everything = path == "*" && request.method() == Method::OPTIONS;
+    if !path.starts_with('/') && !everything {
         return Err(Fault::BadRequest);
     }
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -86,6 +87,11 @@ fn valid_host(host: &HeaderValue) -> bool {
 }
 
 /// Bytes that a host with a port may consist of (RFC 3986, 3.2.2), as a table.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated at compile time, where a wrong index does not compile"
+)]
 const LEGAL_IN_HOST: [bool; 256] = {
     let mut legal = [false; 256];
     let marks = b"-._~%!$&'()*+;=:[]";

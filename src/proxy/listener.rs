@@ -30,6 +30,10 @@ pub(crate) struct BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, source } = self;
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the kinds of IO errors are not ours"
+        )]
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 "another process listens there, maybe another Pointsman; stop it or choose \

@@ -109,6 +109,9 @@ impl World {
     }
 }
 
+/// Where this worker looks for the current snapshot.
+type Published = Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>;
+
 /// One worker's own.
 #[derive(Debug)]
 pub(super) struct Local {
@@ -116,7 +119,7 @@ pub(super) struct Local {
     shared: Shared,
     cells: Arc<WorkerCells>,
     unrouted: Arc<SeriesCells>,
-    published: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    published: RefCell<Published>,
     world: RefCell<Rc<World>>,
     rules: RefCell<HashMap<RuleId, Rc<RunningRule>>>,
     pools: RefCell<HashMap<BackendName, Rc<Pool>>>,

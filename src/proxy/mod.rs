@@ -18,5 +18,5 @@ mod record;
 mod service;
 mod worker;
 
-pub(crate) use listener::{BindError, Bound, bind};
+pub(crate) use listener::{BindError, bind};
 pub(crate) use worker::{Options, Workers, start};

@@ -125,11 +125,8 @@ impl Redirect {
             (None, None) => origin.port,
         };
         let parsed = origin.authority.parse::<Authority>().ok();
-        let host = self
-            .host
-            .as_deref()
-            .or(parsed.as_ref().map(|a| a.host()))
-            .unwrap_or("");
+        let asked = parsed.as_ref().map_or("", |authority| authority.host());
+        let host = self.host.as_deref().unwrap_or(asked);
         let path = match &self.path {
             Some(edit) => edit.apply(origin.path, origin.prefix_length, origin.query),
             None => PathEdit::Full(origin.path.into()).apply("", 0, origin.query),
