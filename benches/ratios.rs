@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use common::{REQUESTS, Random, Requests, SLICES, Shape, config, yaml};
-use pointsman::testing::{Config, Picker, Routes, Stopwatch};
+use pointsman::testing::bench::{Config, Picker, Routes, Stopwatch};
 
 const ROUNDS: usize = 101;
 const PICKS: usize = 1 << 14;
