@@ -40,7 +40,7 @@ metrics! {
     SUCCESS_RATIO: GAUGE "pointsman_success_ratio" ["route", "rule", "backend", "window"]
         "Part of the requests in the window that were not answered 5xx or broken off.",
     LATENCY: GAUGE "pointsman_request_latency_seconds"
-        ["route", "rule", "backend", "window", "quantile"]
+        ["route", "rule", "backend", "window", "q"]
         "Quantile of the request duration in the window, at most 5 % off.",
     WINDOW_REQUESTS: GAUGE "pointsman_window_requests" ["route", "rule", "backend", "window"]
         "Requests that the window's ratio and quantiles are made of.",

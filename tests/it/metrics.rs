@@ -119,7 +119,7 @@ async fn the_windows_tell_success_and_latency_of_each_version() {
         .value("pointsman_success_ratio", &seen("bad"))
         .expect("a ratio");
     assert!((ratio - wanted).abs() < 1e-9, "{ratio} {wanted}");
-    let p99 = [("backend", "good"), ("window", "1m"), ("quantile", "0.99")];
+    let p99 = [("backend", "good"), ("window", "1m"), ("q", "0.99")];
     let p99 = metrics
         .value("pointsman_request_latency_seconds", &p99)
         .expect("a quantile");
