@@ -50,6 +50,13 @@ impl Snapshot {
     }
 }
 
+#[cfg(test)]
+impl Snapshot {
+    pub(crate) fn rule(&self, id: &crate::model::RuleId) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.id == *id)
+    }
+}
+
 /// Opens the one channel through which snapshots reach the workers.
 pub(crate) fn channel(first: Snapshot) -> (Publisher, Reader) {
     let revision = first.revision;
