@@ -211,3 +211,51 @@ async fn a_client_that_does_not_finish_the_preface_holds_nobody_up() {
     raw.send("TP/9.9\r\n\r\n").await;
     assert!(raw.rest().await.starts_with("HTTP/1.1 400 "));
 }
+
+#[tokio::test]
+async fn clients_that_do_not_read_hold_up_nobody_behind_the_same_h2c_backend() {
+    let large = Bytes::from(vec![b'x'; 8 * 1024 * 1024]);
+    let app = scripted(move |seen| match seen.uri.path() {
+        "/large" => Behaviour::Body(large.clone()),
+        _ => Behaviour::Answer,
+    })
+    .await;
+    let proxy = in_front_of_h2c(&app).await;
+    let mut stalled = Vec::new();
+    for count in 1..=30 {
+        let mut client = proxy.client().await;
+        let request = get("/large", &[]).map(pointsman::testing::whole);
+        stalled.push((client.start(request).await.expect("a head"), client));
+        app.wait_for(count, crate::LIMIT).await.expect("it arrives");
+    }
+    for _ in 0..10 {
+        assert_eq!(proxy.get("/small").await.text(), "app");
+    }
+    let (response, _client) = stalled.pop().expect("thirty");
+    assert_eq!(
+        Answer::read(response).await.expect("it goes on").body.len(),
+        8 << 20
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_up_no_other_stream_of_its_connection() {
+    let large = Bytes::from(vec![b'x'; 8 * 1024 * 1024]);
+    let app = scripted(move |seen| match seen.uri.path() {
+        "/large" => Behaviour::Body(large.clone()),
+        _ => Behaviour::Answer,
+    })
+    .await;
+    for proxy in [in_front_of(&app).await, in_front_of_h2c(&app).await] {
+        let mut client = proxy.h2_client().await;
+        let request = get("/large", &[]).map(pointsman::testing::whole);
+        let stalled = client.start(request).await.expect("a head");
+        for _ in 0..10 {
+            assert_eq!(client.get("/small").await.expect("an answer").text(), "app");
+        }
+        assert_eq!(
+            Answer::read(stalled).await.expect("it goes on").body.len(),
+            8 << 20
+        );
+    }
+}
