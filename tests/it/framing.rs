@@ -3,7 +3,7 @@
 use http::{Method, Request};
 use pointsman::testing::{Config, Proxy};
 
-use crate::http2::all_combinations;
+use crate::http2::{Down, all_combinations};
 use crate::raw::{Raw, RawOrigin, exchange};
 use crate::{fault, in_front_of, origin};
 
@@ -194,5 +194,29 @@ async fn a_client_that_is_silent_or_too_slow_is_let_go() {
             (250..5_000).contains(&waited.as_millis()),
             "{waited:?} after {part:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn our_own_answers_to_head_have_no_body_either() {
+    let proxy = Proxy::start(&Config::new()).await;
+    let mut clients = [
+        Down::One(proxy.client().await),
+        Down::Two(proxy.h2_client().await),
+    ];
+    for client in &mut clients {
+        for _ in 0..2 {
+            let body = pointsman::testing::whole(bytes::Bytes::new());
+            let response = client
+                .start(Request::head("/").body(body).expect("valid"))
+                .await;
+            let answer = pointsman::testing::Answer::read(response.expect("an answer")).await;
+            let answer = answer.expect("an end");
+            assert_eq!(
+                (fault(&answer), answer.text()),
+                ((404, "no_route"), String::new())
+            );
+            assert_eq!(answer.header("content-length"), Some("44"));
+        }
     }
 }
