@@ -145,7 +145,7 @@ async fn a_backend_that_does_not_read_stops_the_client() {
 }
 
 /// Waits until a number has grown and grows no more.
-async fn stalls(number: &AtomicUsize) -> usize {
+pub(crate) async fn stalls(number: &AtomicUsize) -> usize {
     let (mut last, mut same) = (0, 0);
     eventually("it stalls", async || {
         tokio::time::sleep(Duration::from_millis(20)).await;
