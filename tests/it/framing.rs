@@ -220,3 +220,18 @@ async fn our_own_answers_to_head_have_no_body_either() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_early_refusal_reaches_a_client_that_still_sends() {
+    let proxy = Proxy::start(&Config::new()).await;
+    for _ in 0..30 {
+        let mut raw = Raw::connect(proxy.address()).await;
+        raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8388608\r\n\r\n")
+            .await;
+        for _ in 0..8 {
+            raw.offer(&"x".repeat(1024 * 1024)).await;
+        }
+        let answer = raw.head().await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+}
