@@ -39,7 +39,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// HTTP/2's limits: hyper's own are made for trusted peers (`docs/guide/operations.md`).
 const STREAMS_MAX: u32 = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Room for every stream's window: uploads that nobody reads hold up no other stream.
+const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
 const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 const RESET_STREAMS_MAX: usize = 64;

@@ -6,7 +6,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, VIA,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use rand::Rng;
 
 use crate::model::Fault;
@@ -22,9 +22,10 @@ const REQUEST_ID_LENGTH_MAX: usize = 128;
 
 /// Never taken off because a `Connection` header names them: that would let a client strip what
 /// backends rely on.
-const PROTECTED: [HeaderName; 7] = [
+const PROTECTED: [HeaderName; 8] = [
     HOST,
     CONTENT_LENGTH,
+    TRANSFER_ENCODING,
     COOKIE,
     http::header::AUTHORIZATION,
     FORWARDED_FOR,
@@ -174,8 +175,17 @@ fn request_id(random: &mut impl Rng) -> HeaderValue {
 }
 
 /// Makes the head of a response fit for a client.
-pub(super) fn clean(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
+///
+/// # Errors
+/// [`Fault::UpstreamProtocol`] for a switch to another protocol, which nobody asked for.
+pub(super) fn clean<B>(response: &mut Response<B>) -> Result<(), Fault> {
+    if response.status().is_informational() {
+        return Err(Fault::UpstreamProtocol);
+    }
+    // HTTP/1.0 is the backend's affair: said to the client, it would end the client's connection.
+    *response.version_mut() = Version::HTTP_11;
+    strip_hop_by_hop(response.headers_mut());
+    Ok(())
 }
 
 /// Takes off what is there, found by looking at each name once: that costs less than a look-up of
@@ -184,6 +194,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         if name == CONNECTION {
             strip_named(headers);
+        }
+        if name == TRANSFER_ENCODING {
+            // Beside chunks a length means nothing (RFC 9112, 6.3); alone it would be believed.
+            headers.remove(CONTENT_LENGTH);
         }
         headers.remove(name);
     }

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::header::{CONNECTION, HOST, LOCATION};
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
+use http::{HeaderValue, Method, Request, Response, Version};
 
 use super::body::{Body, Recorded};
 use super::connection::Leash;
@@ -62,7 +62,7 @@ impl Proxy {
         edits.request.apply(request.headers_mut());
         let due = rule.timeouts.request.map(|limit| record.start() + limit);
         let mut response = self.forward(&choice.pool, request, due).await?;
-        headers::clean(response.headers_mut());
+        headers::clean(&mut response)?;
         rule.filters.response.apply(response.headers_mut());
         edits.response.apply(response.headers_mut());
         Ok(response.map(Body::Upstream))
@@ -71,7 +71,7 @@ impl Proxy {
     /// Handles a request and answers it, whatever happens.
     pub(super) async fn answer(&self, mut request: Request<RequestBody>) -> Response<Recorded> {
         let mut record = Record::open(&self.local, &self.leash, &request, self.client.ip_text());
-        let version = request.version();
+        let (version, is_head) = (request.version(), request.method() == Method::HEAD);
         let mut response = match self.handle(&mut request, &mut record).await {
             Ok(response) => response,
             Err(failure) => {
@@ -83,6 +83,12 @@ impl Proxy {
             }
         };
         record.answers(response.status());
+        if is_head && let Body::Text(text) = response.body() {
+            // hyper leaves it out over HTTP/1.1 only.
+            let length = HeaderValue::from(text.len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            *response.body_mut() = Body::Empty;
+        }
         if version == Version::HTTP_2 {
             response.headers_mut().remove(CONNECTION);
         } else if self.local.phase() > Phase::Serving {

@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -23,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::behaviour::{Accept, Behaviour, Body, Outcome};
+use super::behaviour::{Accept, Behaviour, Body, Outcome, full};
 
 /// Older requests are forgotten beyond this many.
 const SEEN_MAX: usize = 4_096;
@@ -222,6 +223,7 @@ impl Shared {
             trailers: None,
             whole: true,
         };
+        let is_head = seen.method == Method::HEAD;
         // The script is asked on the head, before the body: an echo must not wait for its end.
         let script = lock(&self.script).clone();
         let behaviour = script(&seen);
@@ -237,9 +239,11 @@ impl Shared {
         self.remember(seen);
         let mut outcome = behaviour.perform(&self.name).await;
         if let Outcome::Respond(response) = &mut outcome {
-            response
-                .headers_mut()
-                .insert("x-origin", self.name_header.clone());
+            let headers = response.headers_mut();
+            headers.insert("x-origin", self.name_header.clone());
+            if is_head {
+                leave_out_body(response);
+            }
         }
         outcome
     }
@@ -266,6 +270,16 @@ impl fmt::Debug for Shared {
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no holder panics")
+}
+
+/// Keeps the length; hyper leaves the body out over HTTP/1.1 only.
+fn leave_out_body(response: &mut Response<Body>) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = full(Bytes::new());
 }
 
 async fn read(mut body: Incoming, seen: &mut Seen) {

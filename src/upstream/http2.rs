@@ -16,10 +16,10 @@ use super::body::RequestBody;
 use super::wire::Wire;
 use crate::metrics::BackendCells;
 
-/// Flow control windows: 64 KiB for a stream and 1 MiB for all, so that a slow client makes its
-/// own stream wait, and nobody else's.
+/// Flow control windows: 64 KiB for a stream and no limit for all together (the largest window
+/// there is), so that slow clients make their own streams wait, and nobody else's.
 const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// The connection of one worker to one endpoint, if there is one.
 #[derive(Debug, Default)]

@@ -380,3 +380,51 @@ async fn a_fault_leaves_the_clients_connection_open() {
         200
     );
 }
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_does_not_look_complete_to_the_backend() {
+    let app = origin("app").await;
+    for (proxy, framing) in [
+        (
+            in_front_of(&app).await,
+            "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ),
+        (in_front_of(&app).await, "content-length: 10\r\n\r\nhello"),
+        (
+            in_front_of_h2c(&app).await,
+            "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ),
+        (
+            in_front_of_h2c(&app).await,
+            "content-length: 10\r\n\r\nhello",
+        ),
+    ] {
+        let mut raw = Raw::connect(proxy.address()).await;
+        raw.send(&format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}"))
+            .await;
+        let busy = async || {
+            proxy
+                .api()
+                .metrics()
+                .await
+                .value("pointsman_upstream_in_flight", &[])
+        };
+        eventually("it runs", async || {
+            busy().await.filter(|&count| count == 1.0)
+        })
+        .await;
+        drop(raw);
+        idle(&proxy).await;
+    }
+    proxy_serves_on(&app).await;
+    let uploads: Vec<_> = app
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.method == "POST")
+        .collect();
+    assert!(uploads.iter().all(|seen| !seen.whole), "{uploads:?}");
+}
+
+async fn proxy_serves_on(app: &Origin) {
+    assert_eq!(in_front_of(app).await.get("/").await.status, 200);
+}

@@ -1,13 +1,17 @@
 //! Both protocols on both sides, in all four combinations.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use pointsman::testing::{Answer, Behaviour, Client, H2Client, Origin, Proxy, RequestBody};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use pointsman::testing::{Answer, Behaviour, Client, Config, H2Client, Origin, Proxy, RequestBody};
 
+use crate::streaming::stalls;
 use crate::{behaving, eventually, get, in_front_of, in_front_of_h2c, origin, scripted};
 
 /// A client of one of the two protocols.
@@ -210,4 +214,122 @@ async fn a_client_that_does_not_finish_the_preface_holds_nobody_up() {
     assert_eq!(proxy.get("/").await.status, 200);
     raw.send("TP/9.9\r\n\r\n").await;
     assert!(raw.rest().await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_hold_up_nobody_behind_the_same_h2c_backend() {
+    let large = Bytes::from(vec![b'x'; 8 * 1024 * 1024]);
+    let app = scripted(move |seen| match seen.uri.path() {
+        "/large" => Behaviour::Body(large.clone()),
+        _ => Behaviour::Answer,
+    })
+    .await;
+    let proxy = in_front_of_h2c(&app).await;
+    let mut stalled = Vec::new();
+    for count in 1..=30 {
+        let mut client = proxy.client().await;
+        let request = get("/large", &[]).map(pointsman::testing::whole);
+        stalled.push((client.start(request).await.expect("a head"), client));
+        app.wait_for(count, crate::LIMIT).await.expect("it arrives");
+    }
+    for _ in 0..10 {
+        assert_eq!(proxy.get("/small").await.text(), "app");
+    }
+    let (response, _client) = stalled.pop().expect("thirty");
+    assert_eq!(
+        Answer::read(response).await.expect("it goes on").body.len(),
+        8 << 20
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_up_no_other_stream_of_its_connection() {
+    let large = Bytes::from(vec![b'x'; 8 * 1024 * 1024]);
+    let app = scripted(move |seen| match seen.uri.path() {
+        "/large" => Behaviour::Body(large.clone()),
+        _ => Behaviour::Answer,
+    })
+    .await;
+    for proxy in [in_front_of(&app).await, in_front_of_h2c(&app).await] {
+        let mut client = proxy.h2_client().await;
+        let request = get("/large", &[]).map(pointsman::testing::whole);
+        let stalled = client.start(request).await.expect("a head");
+        for _ in 0..10 {
+            assert_eq!(client.get("/small").await.expect("an answer").text(), "app");
+        }
+        assert_eq!(
+            Answer::read(stalled).await.expect("it goes on").body.len(),
+            8 << 20
+        );
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_nobody_reads_hold_up_no_other_stream_of_their_connection() {
+    let reading = origin("app").await;
+    let stuck = crate::raw::RawOrigin::serving(|mut raw| async move {
+        tokio::spawn(async move {
+            raw.head().await;
+            std::future::pending::<()>().await;
+        });
+    })
+    .await;
+    let config = Config::new()
+        .backend("app", reading.address())
+        .backend("stuck", stuck.address);
+    let config = config
+        .rule("name: stuck, matches: [{path: {prefix: /stuck}}], split: [{backend: stuck}]")
+        .split(&[("app", 1)]);
+    let proxy = Proxy::start(&config).await;
+    let mut client = proxy.h2_client().await;
+    let (taken, mut uploads) = (Arc::new(AtomicUsize::new(0)), tokio::task::JoinSet::new());
+    for _ in 0..20 {
+        let (mut client, body) = (client.clone(), counted(&taken));
+        let request = Request::post("/stuck").body(body).expect("valid");
+        uploads.spawn(async move { client.start(request).await.map(drop) });
+    }
+    stalls(&taken).await;
+    let others = async {
+        for _ in 0..20 {
+            let body = Bytes::from(vec![b'x'; 10_000]);
+            let answer = client
+                .send(Request::post("/").body(body).expect("valid"))
+                .await;
+            assert_eq!(answer.expect("an answer").text(), "app");
+        }
+    };
+    // Long before the uploads are given up.
+    tokio::time::timeout(crate::LIMIT / 2, others)
+        .await
+        .expect("nobody is held up");
+}
+
+/// A body of 64 MiB that counts what is taken of it.
+fn counted(taken: &Arc<AtomicUsize>) -> RequestBody {
+    let (taken, chunk) = (Arc::clone(taken), Bytes::from(vec![b'x'; 64 * 1024]));
+    let frames = std::iter::repeat_n(chunk, 1024).map(move |chunk| {
+        taken.fetch_add(chunk.len(), Ordering::SeqCst);
+        Ok(Frame::data(chunk))
+    });
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+}
+
+#[tokio::test]
+async fn a_header_list_that_is_too_large_is_answered_431() {
+    let app = origin("app").await;
+    let proxy = in_front_of(&app).await;
+    let mut client = proxy.h2_client().await;
+    let answer = client
+        .send(get("/", &[("x-large", &"x".repeat(20_000))]))
+        .await;
+    assert_eq!(answer.expect("an answer").status, 431);
+    assert_eq!(
+        client
+            .get("/")
+            .await
+            .expect("the connection goes on")
+            .status,
+        200
+    );
+    assert_eq!(app.count(), 1);
 }

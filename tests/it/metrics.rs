@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pointsman::testing::{Api, Behaviour, Config, Origin, Proxy};
 
-use crate::{all_to, behaving, eventually, in_front_of, origin, scripted};
+use crate::{all_to, backend_with, behaving, eventually, in_front_of, origin, scripted};
 
 const APP: (&str, &str) = ("backend", "app");
 
@@ -374,4 +374,16 @@ async fn the_page_is_what_prometheus_reads() {
         assert!(known || matches!(value, Some(Ok(_))), "{line:?}");
     }
     assert!(text.contains("process_resident_memory_bytes"));
+}
+
+#[tokio::test]
+async fn connections_that_are_not_needed_are_closed() {
+    let app = behaving(Behaviour::Delay(Duration::from_millis(50))).await;
+    for (setting, kept) in [("maxIdle: 2", 2.0), ("timeouts: {idle: 1s}", 0.0)] {
+        let before = app.connections();
+        let proxy = Proxy::start(&backend_with(&app, setting).split(&[("app", 1)])).await;
+        futures_util::future::join_all((0..5).map(|_| ask(&proxy, 1))).await;
+        assert_eq!(app.connections() - before, 5, "all at the same time");
+        becomes(proxy.api(), "pointsman_upstream_connections", &[APP], kept).await;
+    }
 }

@@ -145,7 +145,7 @@ async fn a_backend_that_does_not_read_stops_the_client() {
 }
 
 /// Waits until a number has grown and grows no more.
-async fn stalls(number: &AtomicUsize) -> usize {
+pub(crate) async fn stalls(number: &AtomicUsize) -> usize {
     let (mut last, mut same) = (0, 0);
     eventually("it stalls", async || {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -305,4 +305,17 @@ async fn an_answer_that_comes_before_the_upload_is_whole_is_not_lost() {
     raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\npart")
         .await;
     assert!(raw.until("\r\n\r\nbig").await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
+async fn an_http10_client_that_asks_to_keep_its_connection_keeps_it() {
+    let app = origin("app").await;
+    let proxy = in_front_of(&app).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    for _ in 0..3 {
+        raw.send("GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        let answer = raw.until("\r\n\r\napp").await;
+        assert!(answer.contains("connection: keep-alive\r\n"), "{answer}");
+    }
 }
