@@ -1,10 +1,10 @@
 //! Compiling 10,000 routes: the whole file, and the world on one change of weights.
 
-mod common;
+mod workload;
 
-use common::{Shape, config, yaml};
 use divan::Bencher;
 use pointsman::testing::bench::Config;
+use workload::{Shape, config, yaml};
 
 const ROUTES: usize = 10_000;
 

@@ -11,14 +11,14 @@
     reason = "a bench that panics has said what is wrong"
 )]
 
-mod common;
+mod workload;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use common::{REQUESTS, Random, Requests, SLICES, Shape, config, yaml};
 use pointsman::testing::bench::{Config, Picker, Routes, Stopwatch};
+use workload::{REQUESTS, Random, Requests, SLICES, Shape, config, yaml};
 
 const ROUNDS: usize = 101;
 const PICKS: usize = 1 << 14;

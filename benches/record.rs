@@ -1,12 +1,12 @@
 //! Counting the latency of one request.
 
-mod common;
+mod workload;
 
 use std::time::Duration;
 
-use common::Random;
 use divan::{Bencher, black_box};
 use pointsman::testing::bench::Stopwatch;
+use workload::Random;
 
 fn main() {
     divan::main();

@@ -3,11 +3,11 @@
 //! One call finds a whole sequence of random requests; divide by its length, or read `item/s`.
 //! `ratios` judges the growth, because it interleaves the sizes.
 
-mod common;
+mod workload;
 
-use common::{REQUESTS, Requests, Shape, config};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use workload::{REQUESTS, Requests, Shape, config};
 
 fn main() {
     divan::main();

@@ -32,7 +32,10 @@ enum Afterwards {
 type Row = (Side, StatusCode, Afterwards, &'static str);
 
 /// The table.
-#[expect(clippy::too_many_lines, reason = "a table without logic, a row a fault")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table without logic, a row a fault"
+)]
 fn look_up(fault: Fault) -> Row {
     use Afterwards::{Close, KeepOpen};
     use Side::{Backend, Client, Operator};
