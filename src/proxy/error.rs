@@ -70,7 +70,7 @@ fn look_up(fault: Fault) -> Row {
             Operator,
             UNAVAILABLE,
             KeepOpen,
-            "every weight of the split is 0",
+            "every weight of the split is zero",
         ),
         Fault::BackendInvalid => (
             Operator,

@@ -57,7 +57,7 @@ async fn a_backend_that_refuses_is_502() {
         assert_eq!(fault(&answer), (502, "connect"), "{protocol}");
         assert_eq!(
             answer.text(),
-            "502 connect: the backend refused the connection\n"
+            "502 connect: the backend cannot be reached\n"
         );
     }
 }
