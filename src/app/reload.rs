@@ -5,12 +5,12 @@
 //! (addresses, limits of the start) is said in the log instead of silently ignored.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify_debouncer_full::notify::{self, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Settings;
@@ -27,31 +27,80 @@ enum Asked {
 }
 
 /// Reloads when there is a reason to, until `end`.
-pub(super) async fn follow(store: Store, started: Settings, end: impl Future) {
-    let Origin::File(path) = store.origin().clone() else {
-        return;
+///
+/// It listens from the call on, not from the first poll: once the start is over, nobody knows that
+/// a SIGHUP might come too early, and an unheard one ends the process.
+pub(super) fn follow(
+    store: Store,
+    started: Settings,
+    end: impl Future,
+) -> impl Future<Output = ()> {
+    let listening = match store.origin() {
+        Origin::File(path) => Listening::begin(path.clone()),
+        Origin::BuiltIn => None,
     };
-    let (ask, mut asked) = mpsc::channel(1);
-    // Kept: dropping it ends the watching.
-    let watching = watch(&path, ask.clone());
-    if let Err(error) = &watching {
-        tracing::warn!(%error, "the config file is not watched; send SIGHUP after a change");
+    async move {
+        if let Some(listening) = listening {
+            listening.follow(store, started, end).await;
+        }
     }
-    let mut hang_up = match signal(SignalKind::hangup()) {
-        Ok(signal) => signal,
-        Err(error) => return tracing::error!(%error, "SIGHUP cannot be heard"),
-    };
-    let mut events = store.subscribe();
-    let mut refused = None;
-    let mut end = std::pin::pin!(end);
-    loop {
-        tokio::select! {
-            _ = end.as_mut() => return,
-            Some(why) = asked.recv() => reload(&store, &path, why, &mut refused).await,
-            Some(()) = hang_up.recv() => reload(&store, &path, Asked::BySignal, &mut refused).await,
-            Ok(event) = events.recv() => {
-                if event.kind == EventKind::ConfigReloaded {
-                    tell_what_needs_a_restart(&started, store.desired().base.settings());
+}
+
+/// What a reason to reload is heard by.
+struct Listening {
+    path: PathBuf,
+    asked: mpsc::Receiver<Asked>,
+    hang_up: Signal,
+    /// Kept, both: dropping the first ends the watching, without the second nobody could ask.
+    _watching: notify::Result<Watching>,
+    _ask: mpsc::Sender<Asked>,
+}
+
+impl Listening {
+    fn begin(path: PathBuf) -> Option<Self> {
+        let (ask, asked) = mpsc::channel(1);
+        let watching = watch(&path, ask.clone());
+        if let Err(error) = &watching {
+            tracing::warn!(%error, "the config file is not watched; send SIGHUP after a change");
+        }
+        let hang_up = match signal(SignalKind::hangup()) {
+            Ok(signal) => signal,
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP cannot be heard");
+                return None;
+            }
+        };
+        Some(Self {
+            path,
+            asked,
+            hang_up,
+            _watching: watching,
+            _ask: ask,
+        })
+    }
+
+    async fn follow(self, store: Store, started: Settings, end: impl Future) {
+        let Self {
+            path,
+            mut asked,
+            mut hang_up,
+            _watching,
+            _ask,
+        } = self;
+        let mut events = store.subscribe();
+        let mut refused = None;
+        // What changed after the start had read it and before the watching began.
+        reload(&store, &path, Asked::Changed, &mut refused).await;
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                _ = end.as_mut() => return,
+                Some(why) = asked.recv() => reload(&store, &path, why, &mut refused).await,
+                Some(()) = hang_up.recv() => reload(&store, &path, Asked::BySignal, &mut refused).await,
+                Ok(event) = events.recv() => {
+                    if event.kind == EventKind::ConfigReloaded {
+                        tell_what_needs_a_restart(&started, store.desired().base.settings());
+                    }
                 }
             }
         }

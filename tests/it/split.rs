@@ -81,7 +81,7 @@ async fn a_split_whose_weights_are_all_zero_is_closed() {
     assert_eq!(fault(&answer), (503, "split_closed"));
     assert_eq!(
         answer.text(),
-        "503 split_closed: every weight of the split is zero\n"
+        "503 split_closed: every weight of the split is 0\n"
     );
     assert_eq!(app.count(), 0);
 }
