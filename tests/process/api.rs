@@ -37,6 +37,11 @@ impl Reply {
         let found = self.body.pointer(pointer).and_then(Value::as_u64);
         found.unwrap_or_else(|| panic!("no number at {pointer} of {}", self.text))
     }
+
+    pub(crate) fn list(&self, pointer: &str) -> &[Value] {
+        let found = self.body.pointer(pointer).and_then(Value::as_array);
+        found.unwrap_or_else(|| panic!("no list at {pointer} of {}", self.text))
+    }
 }
 
 impl Api {
@@ -114,8 +119,11 @@ impl Api {
     /// Every kind of event in the history, oldest first, with its message.
     pub(crate) async fn events(self) -> Vec<(String, String)> {
         let page = self.get("/api/v1/events?limit=1000").await;
-        let items = page.body["items"].as_array().expect("a list of events");
-        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or("").to_owned();
+        let items = page.list("/items");
+        let text = |event: &Value, field: &str| {
+            let text = event.get(field).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
         items
             .iter()
             .map(|event| (text(event, "kind"), text(event, "message")))

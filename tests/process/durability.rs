@@ -92,7 +92,8 @@ async fn write(api: std::net::SocketAddr, rule: &'static str, ledger: Shared) {
         };
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let said: Value = serde_json::from_slice(&answer.body).expect("JSON");
-        let revision = said["revision"].as_u64().expect("a revision");
+        let revision = said.get("revision").and_then(Value::as_u64);
+        let revision = revision.expect("a revision");
         let mut ledger = ledger.lock().expect("no holder panics");
         ledger.revisions.insert(revision);
         let known = ledger.splits.entry(rule).or_default();
@@ -105,10 +106,10 @@ async fn write(api: std::net::SocketAddr, rule: &'static str, ledger: Shared) {
 async fn check(api: Api, ledger: &Shared, round: usize) {
     let revision = api.revision().await;
     let history = api.get("/api/v1/events?limit=1000").await;
-    let events = history.body["items"].as_array().expect("events");
+    let events = history.list("/items");
     let kept: BTreeSet<u64> = events
         .iter()
-        .filter_map(|event| event["revision"].as_u64())
+        .filter_map(|event| event.get("revision").and_then(Value::as_u64))
         .collect();
     for rule in RULES {
         let split = api

@@ -104,14 +104,14 @@ impl Guarded {
         self.0.try_wait().expect("a child can be asked")
     }
 
-    /// Waits for the end, and enforces it when it is late.
+    /// Waits for the end; `None` when it is late, and then it is enforced by the drop.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if let Some(status) = self.ended() {
                 return Some(status);
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::park_timeout(LOOK_EVERY);
         }
         None
     }
@@ -121,7 +121,7 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         self.0.kill().unwrap_or_default();
-        self.0.wait().map_or((), drop);
+        drop(self.0.wait());
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use pointsman::testing::{Answer, Behaviour, Client, H2Client, Load, Origin, whole};
+use pointsman::testing::{Answer, Behaviour, Client, H2Client, Load, Origin, RunningLoad, whole};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::fixture::{Home, LIMIT, Pointsman, Versions, until};
 
@@ -37,7 +38,7 @@ async fn is_unready(pointsman: &Pointsman) {
 }
 
 /// Starts a request whose answer does not come.
-async fn hang(pointsman: &Pointsman, origin: &Origin) -> tokio::task::JoinHandle<bool> {
+async fn hang(pointsman: &Pointsman, origin: &Origin) -> JoinHandle<bool> {
     let mut client = Client::connect(pointsman.address())
         .await
         .expect("a connection");
@@ -81,6 +82,62 @@ fn is_unsent(error: &str) -> bool {
         || error.contains("not a result of an error")
 }
 
+/// Everything that asks while Pointsman leaves.
+struct Traffic {
+    kept: RunningLoad,
+    fresh: RunningLoad,
+    by_h2: JoinHandle<(u64, Vec<String>)>,
+    stop: watch::Sender<bool>,
+}
+
+impl Traffic {
+    async fn start(address: SocketAddr) -> Self {
+        let pause = Duration::from_millis(2);
+        let (stop, stopping) = watch::channel(false);
+        let traffic = Self {
+            kept: Load::keep_alive(address)
+                .connections(8)
+                .pause(pause)
+                .start(),
+            fresh: Load::fresh(address).connections(2).pause(pause).start(),
+            by_h2: tokio::spawn(ask_by_h2(address, stopping)),
+            stop,
+        };
+        for (load, answers) in [(&traffic.kept, 200), (&traffic.fresh, 20)] {
+            load.wait_for(answers, LIMIT).await.expect("the load runs");
+        }
+        traffic
+    }
+
+    /// Stops asking; fails the test if anybody noticed.
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        for load in [self.kept, self.fresh] {
+            let counts = load.stop().await;
+            assert_eq!(counts.failed, 0, "{counts:?}");
+            assert_eq!(counts.status(200), counts.answered, "{counts:?}");
+        }
+        let (answered, failures) = self.by_h2.await.expect("no panic");
+        assert!(
+            failures.is_empty() && answered > 0,
+            "{answered}: {failures:?}"
+        );
+    }
+}
+
+/// Beside the split a rule whose answer takes longer than the delay.
+fn with_download(versions: &Versions, slow: &Origin) -> String {
+    let extra = format!(
+        "  - {{name: slow, endpoints: [\"{}\"]}}\ndrain: {{delay: 1s, timeout: 10s}}\n",
+        slow.address()
+    );
+    versions.config(&extra).replace(
+        "rules:\n",
+        "rules:\n      - name: download\n        matches: [{path: {exact: /download}}]\n        \
+         split: [{backend: slow}]\n",
+    )
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sigterm_under_load_fails_no_request() {
     let versions = Versions::start().await;
@@ -90,64 +147,23 @@ async fn a_sigterm_under_load_fails_no_request() {
         every: Duration::from_millis(60),
     };
     let slow = Origin::behaving("slow", long).await.expect("an origin");
-    let download = format!(
-        "  - {{name: slow, endpoints: [\"{}\"]}}\ndrain: {{delay: 1s, timeout: 10s}}\n",
-        slow.address()
-    );
-    let config = versions.config(&download).replace(
-        "rules:\n",
-        "rules:\n      - name: download\n        matches: [{path: {exact: /download}}]\n        \
-         split: [{backend: slow}]\n",
-    );
-    let home = Home::with(&config);
+    let home = Home::with(&with_download(&versions, &slow));
     let mut pointsman = home.start().await;
     let address = pointsman.address();
-
-    let kept = Load::keep_alive(address)
-        .connections(8)
-        .pause(Duration::from_millis(2))
-        .start();
-    let fresh = Load::fresh(address)
-        .connections(2)
-        .pause(Duration::from_millis(2))
-        .start();
-    let (stop, stopping) = watch::channel(false);
-    let by_h2 = tokio::spawn(ask_by_h2(address, stopping));
     let mut idle = Client::connect(address).await.expect("a connection");
     let before = idle.get("/").await.expect("an answer");
     assert!(!before.closes(), "{before:?}");
-    kept.wait_for(200, LIMIT).await.expect("the load runs");
-    fresh.wait_for(20, LIMIT).await.expect("the load runs");
+    let traffic = Traffic::start(address).await;
     let mut client = Client::connect(address).await.expect("a connection");
-    let request = Request::get("/download")
-        .body(whole(Bytes::new()))
-        .expect("a request");
+    let request = Request::get("/download").body(whole(Bytes::new()));
+    let request = request.expect("a request");
     let response = client.start(request).await.expect("the head");
 
     let told = Instant::now();
     pointsman.signal(Signal::TERM);
     is_unready(&pointsman).await;
-    let during = (kept.counts().answered, fresh.counts().answered);
     tokio::time::sleep_until((told + DELAY - MARGIN).into()).await;
-    stop.send_replace(true);
-    let (kept, fresh) = (kept.stop().await, fresh.stop().await);
-    let (h2_answered, h2_failures) = by_h2.await.expect("no panic");
-    assert_eq!((kept.failed, &kept.reasons[..]), (0, &[][..]), "{kept:?}");
-    assert_eq!(
-        (fresh.failed, &fresh.reasons[..]),
-        (0, &[][..]),
-        "{fresh:?}"
-    );
-    assert_eq!(kept.status(200), kept.answered, "{kept:?}");
-    assert_eq!(fresh.status(200), fresh.answered, "{fresh:?}");
-    assert!(
-        h2_failures.is_empty() && h2_answered > 0,
-        "{h2_answered} answers: {h2_failures:?}"
-    );
-    assert!(
-        kept.answered > during.0 && fresh.answered > during.1,
-        "the load stopped too early"
-    );
+    traffic.stop().await;
 
     // Listeners are closed, and yet whoever was idle is heard once more.
     refuses_connections(address).await;

@@ -44,6 +44,11 @@ impl Steady {
     }
 }
 
+/// Arguments, exit code, and words of the complaint.
+type Refused<'a> = (&'a [&'a str], i32, &'a [&'a str]);
+/// Headers, status and kind of the problem.
+type Foreign<'a> = (&'a [(&'a str, &'a str)], StatusCode, &'a str);
+
 #[track_caller]
 fn told(ran: &Ran, code: i32, words: &[&str]) {
     assert_eq!(ran.code, Some(code), "{ran:?}");
@@ -56,7 +61,7 @@ fn told(ran: &Ran, code: i32, words: &[&str]) {
 async fn the_command_line_refuses_in_words_and_changes_nothing() {
     let steady = Steady::start().await;
     let whole = "a whole number from 0 to 1000000";
-    let cases: [(&[&str], i32, &[&str]); 12] = [
+    let cases: [Refused<'_>; 12] = [
         (
             &["shpo", "canary=5"],
             1,
@@ -240,7 +245,7 @@ async fn pages_of_other_sites_cannot_steer() {
     let good = json!({"weights": {"primary": 0, "canary": 1}}).to_string();
     let port = steady.pointsman.control().port();
     let rebound = format!("evil.example:{port}");
-    let cases: [(&[(&str, &str)], StatusCode, &str); 4] = [
+    let cases: [Foreign<'_>; 4] = [
         (
             &[("host", &rebound)],
             StatusCode::MISDIRECTED_REQUEST,
