@@ -55,9 +55,10 @@ async fn a_backend_that_refuses_is_502() {
         let proxy = Proxy::start(&Config::new().backend_of(&backend).split(&[("app", 1)])).await;
         let answer = proxy.get("/").await;
         assert_eq!(fault(&answer), (502, "connect"), "{protocol}");
-        assert_eq!(
-            answer.text(),
-            "502 connect: the backend cannot be reached\n"
+        assert!(
+            answer.text().starts_with("502 connect: "),
+            "{}",
+            answer.text()
         );
     }
 }
