@@ -3,7 +3,7 @@
 //! A worker fills in a line and hands it to a bounded queue; a thread of its own writes. When the
 //! reader of the log is too slow, lines are dropped and counted, and no request ever waits.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -17,11 +17,11 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts the log on stderr. `filter` is a level (`info`) or a filter of `tracing` (`info,h2=warn`).
+/// Starts the log on stderr, in colour when `ansi` says so and the format is text. `filter` is a level (`info`) or a filter of `tracing` (`info,h2=warn`).
 ///
 /// # Errors
 /// When `filter` is neither.
-pub(crate) fn init(format: LogFormat, filter: &str) -> Result<(), String> {
+pub(crate) fn init(format: LogFormat, filter: &str, ansi: bool) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| format!("`{filter}` is no log level: {error}"))?;
     let log = tracing_subscriber::fmt()
@@ -29,10 +29,7 @@ pub(crate) fn init(format: LogFormat, filter: &str) -> Result<(), String> {
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => log
-            .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
-            .try_init(),
+        LogFormat::Text => log.with_target(false).with_ansi(ansi).try_init(),
     };
     started.map_err(|error| format!("the log cannot be started twice: {error}"))
 }

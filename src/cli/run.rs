@@ -32,7 +32,7 @@ pub(super) fn run(args: Run) -> Result<Exit, Failure> {
         LogFormat::Auto if io::stderr().is_terminal() => telemetry::LogFormat::Text,
         LogFormat::Auto | LogFormat::Json => telemetry::LogFormat::Json,
     };
-    telemetry::init(format, &log_level).map_err(Failure::usage)?;
+    telemetry::init(format, &log_level, stderr_takes_color()).map_err(Failure::usage)?;
     let options = RunOptions {
         config,
         workers,

@@ -94,8 +94,8 @@ impl Record {
         choice.map_or(&running.own, |choice| &choice.series)
     }
 
-    /// The request's id and host are settled when it is forwarded.
-    pub(super) fn forwards(&mut self, headers: &HeaderMap, revision: u64) {
+    /// The request has its id now, and the snapshot that decides is known.
+    pub(super) fn identified(&mut self, headers: &HeaderMap, revision: u64) {
         if let Some(line) = &mut self.line {
             line.request_id = text(headers.get(super::headers::REQUEST_ID));
             line.revision = revision;

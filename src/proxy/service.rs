@@ -48,16 +48,18 @@ impl Proxy {
         record.matched(running);
         let rule = &running.rule;
         if let Some(redirect) = &rule.filters.redirect {
-            return self.redirect(redirect, found, request);
+            let mut answer = self.redirect(redirect, found, request)?;
+            rule.filters.response.apply(answer.headers_mut());
+            return Ok(answer);
         }
+        headers::prepare(request, &self.client, &mut *self.local.random.borrow_mut());
+        record.identified(request.headers(), world.snapshot.revision.get());
         let entry = running.select()?; // the dice roll here
         let (choice, edits) = chosen(running, entry)?;
         record.selected(entry, choice);
         if let Some(problem) = choice.pool.problem() {
             return Err(problem.into()); // invalid → 500, no endpoints → 503
         }
-        headers::prepare(request, &self.client, &mut *self.local.random.borrow_mut());
-        record.forwards(request.headers(), world.snapshot.revision.get());
         self.edit(running, found, request);
         edits.request.apply(request.headers_mut());
         let due = rule.timeouts.request.map(|limit| record.start() + limit);
