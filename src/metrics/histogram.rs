@@ -151,6 +151,7 @@ mod tests {
             let mut counts = vec![0; CELLS];
             latencies.add_to(&mut counts);
             micros.sort_unstable();
+            #[expect(clippy::cast_possible_truncation, reason = "a part of a length")]
             let rank = ((micros.len() as f64 * q).ceil() as usize).clamp(1, micros.len());
             let exact = micros[rank - 1] as f64;
             let read = quantile(&counts, q).expect("not empty").as_secs_f64() * 1e6;
