@@ -138,13 +138,17 @@ impl Body for ResponseBody {
         let incoming = Pin::new(&mut this.incoming);
         let polled = match &mut this.connection {
             None => incoming.poll_frame(cx),
-            Some(connection) => match incoming.poll_frame(&mut nobody()) {
-                Poll::Pending => {
+            // Taking a frame makes room for the next one, for which the connection is driven when
+            // it is asked for: no reason to wake anybody.
+            Some(connection) => {
+                let mut taken = connection.quietly(|| incoming.poll_frame(&mut nobody()));
+                if taken.is_pending() {
                     connection.drive(cx);
-                    Pin::new(&mut this.incoming).poll_frame(&mut nobody())
+                    let incoming = Pin::new(&mut this.incoming);
+                    taken = connection.quietly(|| incoming.poll_frame(&mut nobody()));
                 }
-                ready @ Poll::Ready(_) => ready,
-            },
+                taken
+            }
         };
         let Poll::Ready(frame) = polled else {
             return Poll::Pending;

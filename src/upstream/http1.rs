@@ -7,8 +7,11 @@ use std::future::{Future, poll_fn};
 use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Wake, Waker};
 
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -27,6 +30,9 @@ pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
     /// `None` once hyper is done with the connection. Boxed, because it is large and often moved.
     driver: Option<Box<Driver>>,
+    bell: Arc<Bell>,
+    /// The bell, as hyper knows it.
+    waker: Waker,
     /// Sweeps since it was used last: a count costs a request less than a clock.
     idle_sweeps: u64,
     cells: Arc<BackendCells>,
@@ -50,9 +56,12 @@ impl Connection {
     pub(super) async fn open(stream: TcpStream, cells: Arc<BackendCells>) -> hyper::Result<Self> {
         let (sender, driver) = http1::handshake(Wire::new(stream)).await?;
         cells.connections.add(1);
+        let bell = Arc::new(Bell::default());
         Ok(Self {
             sender,
             driver: Some(Box::new(driver)),
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
             idle_sweeps: 0,
             cells,
         })
@@ -67,7 +76,8 @@ impl Connection {
         // Unconstrained, because a poll that tokio's budget puts off would wake nobody.
         let mut response = pin!(unconstrained(self.sender.try_send_request(take(request))));
         let answer = poll_fn(|cx| {
-            drive(&mut self.driver, cx);
+            self.bell.user.register(cx.waker());
+            drive(&mut self.driver, &self.waker);
             response.as_mut().poll(&mut nobody())
         });
         answer.await.map_err(|mut refused| {
@@ -87,12 +97,21 @@ impl Connection {
 
     /// Lets hyper read and write what can be read and written now.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, cx);
+        self.bell.user.register(cx.waker());
+        drive(&mut self.driver, &self.waker);
+    }
+
+    /// Does something that makes the driver want to run, by somebody who runs it anyhow.
+    pub(super) fn quietly<T>(&self, something: impl FnOnce() -> T) -> T {
+        self.bell.muted.store(true, Relaxed);
+        let result = something();
+        self.bell.muted.store(false, Relaxed);
+        result
     }
 
     /// Whether the connection is open and free for another request, as far as can be known now.
     pub(super) fn is_reusable(&mut self) -> bool {
-        self.drive(&mut nobody());
+        drive(&mut self.driver, Waker::noop());
         self.driver.is_some() && self.sender.is_ready()
     }
 
@@ -107,15 +126,37 @@ impl Connection {
     }
 }
 
+/// What hyper rings when a connection wants to be driven: it wakes the task that uses the
+/// connection, unless that task is the one that made it want.
+#[derive(Debug, Default)]
+struct Bell {
+    muted: AtomicBool,
+    user: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // One thread rings and mutes; the atomics are what `Waker` asks for.
+        if !self.muted.load(Relaxed) {
+            self.user.wake();
+        }
+    }
+}
+
 /// For polls whose outcome only the driver can change, which the same task polls right before: a
 /// wake-up would only make the task run once more for nothing (measured: a third of all runs).
 pub(super) fn nobody() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-fn drive(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
+fn drive(driver: &mut Option<Box<Driver>>, waker: &Waker) {
     if let Some(connection) = driver
-        && let Poll::Ready(_ended) = Pin::new(&mut **connection).poll(cx)
+        && let Poll::Ready(_ended) =
+            Pin::new(&mut **connection).poll(&mut Context::from_waker(waker))
     {
         // An error has reached whoever waits for the response; dropping the driver tells the rest.
         *driver = None;
