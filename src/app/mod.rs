@@ -1,7 +1,7 @@
 //! Wiring: from options to a running Pointsman, and back to nothing in order.
 //!
 //! Start: load the config, bind every socket, open the state, spawn; whatever can fail fails here
-//! and not later. [`start`] returns when the first snapshot serves. The control plane (API, expiry,
+//! and not later. [`start()`] returns when the first snapshot serves. The control plane (API, expiry,
 //! reload, the clock of the windows) runs on the caller's runtime; the data plane has threads of
 //! its own, and can do without the control plane.
 

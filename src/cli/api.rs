@@ -1,7 +1,7 @@
 //! The control API, call by call.
 //!
 //! Answers stay JSON where they are printed as they are, so that a field this CLI does not know
-//! yet is shown all the same; they become the shapes of [`view`](crate::admin::view) where the
+//! yet is shown all the same; they become the shapes of [`view`] where the
 //! CLI works with them. An answer that is a problem becomes a readable failure here.
 
 use http::{Method, StatusCode};

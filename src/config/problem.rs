@@ -124,6 +124,12 @@ impl Problems {
         report.into_problems()
     }
 
+    /// Without the warnings, which would not have stopped anything.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.iter()
+            .filter(|problem| problem.severity == Severity::Error)
+    }
+
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }

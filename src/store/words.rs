@@ -96,8 +96,8 @@ pub(super) fn reloaded(differences: &[String]) -> String {
 }
 
 pub(super) fn bad_config(problems: &Problems) -> String {
-    let count = problems.iter().count();
-    let first = problems.iter().next();
+    let count = problems.errors().count();
+    let first = problems.errors().next();
     let first = first.map(|one| format!("{}: {}", one.position(), one.message));
     let first = shown(&first.unwrap_or_default(), FIRST_MAX);
     match count {
