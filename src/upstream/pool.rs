@@ -113,7 +113,7 @@ impl Pool {
 
     /// Whether requests can go here at all.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.endpoints.is_empty()
+        self.problem().is_none()
     }
 
     /// Why requests cannot go here.
