@@ -27,6 +27,7 @@ mod config;
 mod demo;
 mod drain;
 mod guard;
+mod http1;
 mod metrics;
 mod model;
 mod proxy;

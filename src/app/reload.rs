@@ -158,6 +158,7 @@ fn tell_what_needs_a_restart(started: &Settings, now: &Settings) {
         ("listeners", started.listeners == now.listeners),
         ("control", started.control == now.control),
         ("clientIdleTimeout", started.client_idle == now.client_idle),
+        ("tunnelIdleTimeout", started.tunnel_idle == now.tunnel_idle),
         ("drain", started.drain == now.drain),
         ("accessLog", started.access_log == now.access_log),
     ] {

@@ -142,6 +142,7 @@ pub(crate) async fn start(options: Options) -> Result<Running, StartError> {
         registry: Arc::clone(&registry),
         log,
         idle_timeout: running.settings.client_idle,
+        tunnel_idle_timeout: running.settings.tunnel_idle,
         watch,
     })
     .await

@@ -18,6 +18,8 @@ const CONTROL_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 /// Above the 60 s after which most load balancers close idle connections, so that they close first.
 const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// WebSockets are silent for long, and most keep-alives inside them come more often.
+const TUNNEL_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Kubernetes takes an endpoint out of its lists within this time, usually.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
 /// With the delay just within the 30 s that Kubernetes and systemd-like managers grant.
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) control: Option<Control>,
     /// How long a client's connection may be idle or take to send the head of a request.
     pub(crate) client_idle: Duration,
+    /// How long nothing may move in a tunnel.
+    pub(crate) tunnel_idle: Duration,
     pub(crate) drain: Drain,
     pub(crate) access_log: AccessLog,
 }
@@ -79,6 +83,7 @@ pub(super) fn compile(document: &At<Document>, report: &mut Report) -> Settings 
     Settings {
         control,
         client_idle: positive_duration(document.client_idle_timeout.as_ref(), CLIENT_IDLE, report),
+        tunnel_idle: positive_duration(document.tunnel_idle_timeout.as_ref(), TUNNEL_IDLE, report),
         drain: Drain {
             delay: duration(drain.and_then(|d| d.delay.as_ref()), DRAIN_DELAY, report),
             timeout: duration(

@@ -35,6 +35,14 @@ macro_rules! faults {
 faults! {
     /// The request breaks HTTP in a way that must not be forwarded.
     BadRequest = "bad_request",
+    /// The request target is longer than the limit.
+    TargetLength = "target_length",
+    /// The head is longer than the limit, or has too many fields.
+    HeadLength = "head_length",
+    /// HTTP of a version that is not spoken here.
+    Version = "version",
+    /// An expectation that nobody can meet.
+    Expectation = "expectation",
     /// CONNECT, which this proxy does not do.
     MethodRefused = "method_refused",
     /// No rule matches.

@@ -7,10 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::record::Record;
-use crate::upstream::{BodyError, ResponseBody};
-
-/// What polling a body gives.
-type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+use crate::upstream::{BodyError, PolledFrame, ResponseBody, Upgraded};
 
 /// The body of an answer.
 #[derive(Debug, Default)]
@@ -62,6 +59,20 @@ impl Recorded {
             record.complete();
         }
         Self { body, record }
+    }
+
+    /// The answer ends with its head, whatever its body would say: to HEAD, 204, 304.
+    pub(super) fn is_not_sent(&mut self) {
+        self.body = Body::Empty;
+        self.record.complete();
+    }
+
+    /// The connection to the endpoint, if another protocol is spoken there from now on.
+    pub(super) fn take_upgraded(&mut self) -> Option<Upgraded> {
+        match std::mem::take(&mut self.body) {
+            Body::Upstream(body) => body.into_upgraded(),
+            Body::Empty | Body::Text(_) => None,
+        }
     }
 }
 

@@ -1,40 +1,34 @@
 //! One client connection, from its first byte to its end.
 //!
-//! HTTP/1.1 and HTTP/2 share a port: the first bytes tell them apart (RFC 9113, 3.4), and have to
-//! come in time. A connection is told from outside when it has to go, by its [`Leash`]: leaving is
-//! said to HTTP/2 by GOAWAY; an HTTP/1.1 connection stays readable until it was answered once more
-//! with `Connection: close`, because closing an idle one at once would race the client's next
-//! request. For the same reason GOAWAY waits for the first request: who opens a connection while
-//! load balancers still send them here has one to make.
+//! HTTP/1.1 and HTTP/2 share a port: the first bytes tell them apart (RFC 9113, 3.4). A connection
+//! may be silent for as long as an idle one; once it has begun to speak it has to say what it
+//! speaks, in time.
 
-use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
+use super::http1;
+use super::leash::{Leash, Pull};
 use super::local::Local;
 use super::service::Proxy;
 use crate::drain::Phase;
-use crate::upstream::{LocalExecutor, RequestBody, Wire};
+use crate::upstream::{LocalExecutor, RequestBody, Socket, Wire};
 
 /// What every HTTP/2 connection without TLS begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long the first bytes may take that tell the protocols apart.
+/// How long the rest of the first bytes may take that tell the protocols apart.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a connection is looked at again that has sent a part of the preface.
-const PREFACE_PATIENCE: Duration = Duration::from_millis(5);
-/// Room for a request's head.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// HTTP/2's limits: hyper's own are made for trusted peers (`docs/guide/operations.md`).
 const STREAMS_MAX: u32 = 100;
@@ -50,188 +44,94 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, proxy: Proxy, leash: &Leash) {
     let local = Rc::clone(&proxy.local);
-    let detected = leash
-        .unless_closing(timeout(PREFACE_TIMEOUT, detect(&stream)))
-        .await;
-    let Some(Ok(Some(protocol))) = detected else {
-        return;
-    };
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let proxy = proxy.clone();
-        async move { Ok::<_, Infallible>(proxy.answer(request.map(RequestBody::new)).await) }
-    });
-    let io = Wire::new(stream);
-    let ended = match protocol {
-        Protocol::Http1 => {
-            // No timer: idle time is the leash's to watch, for a fifth of what hyper's costs.
-            let connection = http1::Builder::new()
-                .header_read_timeout(None)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(io, service);
-            let finish = http1::Connection::graceful_shutdown;
-            run(connection, Leash::closes_idle, finish, leash).await
-        }
-        Protocol::Http2 => {
-            let connection = http2::Builder::new(LocalExecutor)
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
-                .max_header_list_size(HEADER_LIST_BYTES_MAX)
-                .max_local_error_reset_streams(RESET_STREAMS_MAX)
-                .keep_alive_interval(PING_INTERVAL)
-                .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(io, service);
-            let finish = http2::Connection::graceful_shutdown;
-            run(connection, Leash::says_goodbye, finish, leash).await
+    let mut socket = Socket::new(stream, BytesMut::new());
+    let detected = leash.unless_closing(detect(&mut socket, &local)).await;
+    let ended = match detected.flatten() {
+        None => return,
+        Some(Protocol::Http1) => run(http1::serve(socket, proxy, leash), |_| {}, leash).await,
+        Some(Protocol::Http2) => {
+            let (stream, first) = socket.into_parts();
+            // Boxed, so that connections of HTTP/1.1 need no room for it.
+            Box::pin(serve_http2(Wire::new(stream, first), proxy, leash)).await
         }
     };
     match ended {
-        Ended::ByItself(Err(error)) if error.is_parse() => local.cells().protocol_errors.add(1),
-        // Finished, or the client went away: ordinary ends.
-        Ended::ByItself(_) | Ended::Idle => {}
+        Ended::ByItself | Ended::Idle => {}
+        Ended::Broken => local.cells().protocol_errors.add(1),
         Ended::Cut => local.cells().cut.add(1),
     }
 }
 
+async fn serve_http2(io: Wire, proxy: Proxy, leash: &Leash) -> Ended {
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let proxy = proxy.clone();
+        async move { Ok::<_, Infallible>(proxy.answer(request.map(RequestBody::from), &()).await) }
+    });
+    let connection = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_local_error_reset_streams(RESET_STREAMS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(io, service);
+    let mut leaving = false;
+    let say_goodbye = |connection: Pin<&mut http2::Connection<_, _, _>>| {
+        if !leaving && leash.says_goodbye() {
+            leaving = true;
+            connection.graceful_shutdown();
+        }
+    };
+    run(connection, say_goodbye, leash).await
+}
+
+/// How a connection ended.
 enum Ended {
-    ByItself(hyper::Result<()>),
+    /// Finished, or the client went away: ordinary ends.
+    ByItself,
+    /// The client broke the protocol.
+    Broken,
     /// Idle for too long, or slower than that with the head of a request.
     Idle,
     Cut,
 }
 
-/// Runs a connection; when it is `time` it is asked to finish, and in the end it is cut.
-async fn run<C: Future<Output = hyper::Result<()>>>(
+impl From<()> for Ended {
+    fn from((): ()) -> Self {
+        Self::ByItself
+    }
+}
+
+impl From<hyper::Result<()>> for Ended {
+    fn from(result: hyper::Result<()>) -> Self {
+        match result {
+            Err(error) if error.is_parse() => Self::Broken,
+            Ok(()) | Err(_) => Self::ByItself,
+        }
+    }
+}
+
+/// Runs a connection until it ends or the leash is pulled; `heed` may look at it before each turn.
+async fn run<C: Future<Output: Into<Ended>>>(
     connection: C,
-    time: impl Fn(&Leash) -> bool,
-    finish: impl FnOnce(Pin<&mut C>),
+    mut heed: impl FnMut(Pin<&mut C>),
     leash: &Leash,
 ) -> Ended {
     let mut connection = pin!(connection);
-    let mut finish = Some(finish);
     poll_fn(|cx| {
         leash.listen(cx.waker());
-        match leash.pull.get() {
+        match leash.pull() {
             Pull::Idle => return Poll::Ready(Ended::Idle),
             Pull::Phase(Phase::Cut) => return Poll::Ready(Ended::Cut),
             Pull::Phase(Phase::Serving) => {}
-            Pull::Phase(_) => {
-                if let Some(finish) = finish.take_if(|_| time(leash)) {
-                    finish(connection.as_mut());
-                }
-            }
+            Pull::Phase(_) => heed(connection.as_mut()),
         }
-        connection.as_mut().poll(cx).map(Ended::ByItself)
+        connection.as_mut().poll(cx).map(Into::into)
     })
     .await
-}
-
-/// What a connection is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pull {
-    Phase(Phase),
-    Idle,
-}
-
-/// By which a connection is held from outside: it says whether the connection is idle and for how
-/// long, and tells it to go. One thread's own, so it costs a request a few plain stores.
-#[derive(Debug)]
-pub(super) struct Leash {
-    pull: Cell<Pull>,
-    waker: RefCell<Option<Waker>>,
-    /// Requests running.
-    busy: Cell<u32>,
-    /// Whether there was ever a request.
-    used: Cell<bool>,
-    /// Sweeps since the last request ended.
-    idle_sweeps: Cell<u32>,
-}
-
-impl Leash {
-    pub(super) fn new(phase: Phase) -> Rc<Self> {
-        Rc::new(Self {
-            pull: Cell::new(Pull::Phase(phase)),
-            waker: RefCell::default(),
-            busy: Cell::new(0),
-            used: Cell::new(false),
-            idle_sweeps: Cell::new(0),
-        })
-    }
-
-    fn listen(&self, waker: &Waker) {
-        let mut listening = self.waker.borrow_mut();
-        if !listening
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            *listening = Some(waker.clone());
-        }
-    }
-
-    fn tell(&self, pull: Pull) {
-        self.pull.set(pull);
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
-    }
-
-    fn has_come(&self, phase: Phase) -> bool {
-        match self.pull.get() {
-            Pull::Phase(now) => now >= phase,
-            Pull::Idle => true,
-        }
-    }
-
-    /// Idle connections are not waited for any more.
-    fn closes_idle(&self) -> bool {
-        self.has_come(Phase::CloseIdle)
-    }
-
-    /// Time for GOAWAY: somebody leaves, and the first request is here.
-    fn says_goodbye(&self) -> bool {
-        self.closes_idle() || (self.used.get() && self.has_come(Phase::LameDuck))
-    }
-
-    /// The future's result, or `None` when idle connections are closed before it is there.
-    async fn unless_closing<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            self.listen(cx.waker());
-            match future.as_mut().poll(cx) {
-                Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending if self.closes_idle() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    pub(super) fn enter(&self, phase: Phase) {
-        self.tell(Pull::Phase(phase));
-    }
-
-    /// Once a sweep: whoever was idle for `sweeps_max` of them has to go.
-    pub(super) fn sweep(&self, sweeps_max: u32) {
-        if self.busy.get() > 0 {
-            return;
-        }
-        self.idle_sweeps.set(self.idle_sweeps.get() + 1);
-        if self.idle_sweeps.get() > sweeps_max {
-            self.tell(Pull::Idle);
-        }
-    }
-
-    pub(super) fn request_begins(&self) {
-        self.busy.set(self.busy.get() + 1);
-        self.used.set(true);
-    }
-
-    pub(super) fn request_ends(&self) {
-        self.busy.set(self.busy.get().saturating_sub(1));
-        self.idle_sweeps.set(0);
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,29 +140,50 @@ enum Protocol {
     Http2,
 }
 
-/// Looks at the first bytes without taking them. `None`: the client is gone.
-async fn detect(stream: &TcpStream) -> Option<Protocol> {
-    let mut seen = [0; PREFACE.len()];
-    loop {
-        let length = stream
-            .peek(&mut seen)
-            .await
-            .ok()
-            .filter(|length| *length > 0)?;
-        match judge(seen.get(..length).unwrap_or_default()) {
-            Some(protocol) => return Some(protocol),
-            // The same bytes would be there again at once; more of them take a moment.
-            None => sleep(PREFACE_PATIENCE).await,
+/// Reads what tells the protocols apart, and leaves it in the socket's input. `None`: the client is
+/// gone, or too slow.
+async fn detect(socket: &mut Socket, local: &Local) -> Option<Protocol> {
+    let first = poll_fn(|cx| poll_more(socket, cx)).await;
+    match first? {
+        Verdict::Known(protocol) => Some(protocol),
+        Verdict::MoreNeeded => {
+            let rest = poll_fn(|cx| {
+                loop {
+                    match ready!(poll_more(socket, cx)) {
+                        Some(Verdict::MoreNeeded) => {}
+                        Some(Verdict::Known(protocol)) => return Poll::Ready(Some(protocol)),
+                        None => return Poll::Ready(None),
+                    }
+                }
+            });
+            let due = Instant::now() + PREFACE_TIMEOUT;
+            local.deadlines.by(due, rest).await.flatten()
         }
     }
 }
 
-/// What the first bytes say; `None` while they say too little.
-fn judge(seen: &[u8]) -> Option<Protocol> {
-    if !PREFACE.starts_with(seen) {
-        return Some(Protocol::Http1);
+fn poll_more(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Option<Verdict>> {
+    match ready!(socket.poll_read(0, cx)) {
+        Ok(0) | Err(_) => Poll::Ready(None),
+        Ok(_) => Poll::Ready(Some(judge(&socket.input))),
     }
-    (seen.len() == PREFACE.len()).then_some(Protocol::Http2)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Known(Protocol),
+    MoreNeeded,
+}
+
+/// What the first bytes say.
+fn judge(seen: &[u8]) -> Verdict {
+    if seen.starts_with(PREFACE) {
+        Verdict::Known(Protocol::Http2)
+    } else if PREFACE.starts_with(seen) {
+        Verdict::MoreNeeded
+    } else {
+        Verdict::Known(Protocol::Http1)
+    }
 }
 
 /// A connection that is open: counted, and on its leash. Both end when it is dropped.
@@ -300,25 +221,15 @@ mod tests {
 
     #[test]
     fn the_first_bytes_tell_the_protocols_apart() {
-        assert_eq!(judge(b"GET / HTTP/1.1"), Some(Protocol::Http1));
-        assert_eq!(judge(b"POST"), Some(Protocol::Http1));
-        assert_eq!(judge(b"PRI * HTTP/1.1\r\n"), Some(Protocol::Http1));
-        for short in 1..PREFACE.len() {
-            assert_eq!(judge(&PREFACE[..short]), None);
+        for http1 in ["GET / HTTP/1.1", "POST", "PRI * HTTP/1.1\r\n", "P0", "x"] {
+            assert_eq!(judge(http1.as_bytes()), Verdict::Known(Protocol::Http1));
         }
-        assert_eq!(judge(PREFACE), Some(Protocol::Http2));
-    }
-
-    #[test]
-    fn only_an_idle_connection_is_told_to_go_and_a_request_starts_the_count_anew() {
-        let leash = Leash::new(Phase::Serving);
-        leash.request_begins();
-        (0..10).for_each(|_| leash.sweep(2));
-        leash.request_ends();
-        leash.sweep(2);
-        leash.sweep(2);
-        assert_eq!(leash.pull.get(), Pull::Phase(Phase::Serving));
-        leash.sweep(2);
-        assert_eq!(leash.pull.get(), Pull::Idle);
+        for short in 0..PREFACE.len() {
+            assert_eq!(judge(&PREFACE[..short]), Verdict::MoreNeeded);
+        }
+        let mut more = PREFACE.to_vec();
+        assert_eq!(judge(&more), Verdict::Known(Protocol::Http2));
+        more.extend(b"\0\0\0");
+        assert_eq!(judge(&more), Verdict::Known(Protocol::Http2));
     }
 }

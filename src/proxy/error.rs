@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::Body;
+use crate::http1::Malformed;
 use crate::model::Fault;
 
 /// The word for the reason, as in the metric label `reason`.
@@ -47,6 +48,30 @@ fn look_up(fault: Fault) -> Row {
             Code::BAD_REQUEST,
             Close,
             "the request is not valid HTTP",
+        ),
+        Fault::TargetLength => (
+            Client,
+            Code::URI_TOO_LONG,
+            Close,
+            "the request target is longer than 16 KiB",
+        ),
+        Fault::HeadLength => (
+            Client,
+            Code::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Close,
+            "the request's head is longer than 64 KiB or has more than 100 fields",
+        ),
+        Fault::Version => (
+            Client,
+            Code::HTTP_VERSION_NOT_SUPPORTED,
+            Close,
+            "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
+        ),
+        Fault::Expectation => (
+            Client,
+            Code::EXPECTATION_FAILED,
+            Close,
+            "the only expectation that is understood is 100-continue",
         ),
         Fault::MethodRefused => (
             Client,
@@ -123,6 +148,30 @@ fn look_up(fault: Fault) -> Row {
     }
 }
 
+/// The fault of a request that breaks HTTP.
+pub(super) fn fault_of(malformed: Malformed) -> Fault {
+    match malformed {
+        Malformed::TargetLength => Fault::TargetLength,
+        Malformed::HeadLength | Malformed::FieldCount => Fault::HeadLength,
+        Malformed::Version => Fault::Version,
+        Malformed::Expectation => Fault::Expectation,
+        Malformed::StartLine
+        | Malformed::LineEnd
+        | Malformed::Field
+        | Malformed::Target
+        | Malformed::Host
+        | Malformed::ContentLength
+        | Malformed::TransferEncoding
+        | Malformed::TwoFramings
+        | Malformed::Connection
+        | Malformed::Chunk
+        | Malformed::Trailer
+        | Malformed::Incomplete
+        | Malformed::InterimCount
+        | Malformed::Switch => Fault::BadRequest,
+    }
+}
+
 /// The answer for `fault`.
 pub(super) fn answer(fault: Fault) -> Response<Body> {
     let (_, status, afterwards, why) = look_up(fault);
@@ -161,7 +210,9 @@ mod tests {
         for &fault in Fault::ALL {
             let (side, status, ..) = look_up(fault);
             let blamed = side == Side::Client || fault == Fault::NoRoute;
-            assert_eq!(status.is_client_error(), blamed, "{fault}");
+            // 505 is what RFC 9110 has for a client's version.
+            let says_so = status.is_client_error() || fault == Fault::Version;
+            assert_eq!(says_so, blamed, "{fault}");
         }
     }
 }

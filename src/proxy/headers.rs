@@ -3,12 +3,11 @@
 //! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). Forwarding fields from clients
 //! are not trusted: they are replaced, not extended, so that nobody can claim another address.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, VIA,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::header::{COOKIE, HOST, HeaderName, TE, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use rand::Rng;
 
+use crate::http1::{self, Upgrade};
 use crate::model::Fault;
 use crate::upstream::RequestBody;
 
@@ -20,97 +19,27 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// Longest request id that is passed on; a longer one is replaced.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 
-/// Never taken off because a `Connection` header names them: that would let a client strip what
-/// backends rely on.
-const PROTECTED: [HeaderName; 8] = [
-    HOST,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    COOKIE,
-    http::header::AUTHORIZATION,
-    FORWARDED_FOR,
-    FORWARDED_HOST,
-    FORWARDED_PROTO,
-];
-
 /// Refuses what must not be forwarded, and settles where the host is named: in `Host`.
 ///
 /// # Errors
 /// [`Fault::BadRequest`] for a request whose host or framing is ambiguous,
 /// [`Fault::MethodRefused`] for CONNECT.
 pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
+    let version = request.version();
     if request.method() == Method::CONNECT {
         return Err(Fault::MethodRefused);
     }
-    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
-    if codings
-        .next()
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || codings.next().is_some()
-    {
-        return Err(Fault::BadRequest);
+    if version == Version::HTTP_2 {
+        // HTTP/1.1 comes settled from its codec.
+        let mut uri = std::mem::take(request.uri_mut());
+        let mut headers = std::mem::take(request.headers_mut());
+        let settled = http1::settle(request.method(), version, &mut uri, &mut headers);
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        settled.map_err(|_| Fault::BadRequest)?;
     }
-    // The target's authority wins over `Host` (RFC 9112, 3.2.2); HTTP/2 has nothing else.
-    if let Some(authority) = request.uri().authority() {
-        if authority.as_str().contains('@') {
-            return Err(Fault::BadRequest);
-        }
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Fault::BadRequest)?;
-        if request.version() == Version::HTTP_2
-            && request
-                .headers()
-                .get(HOST)
-                .is_some_and(|named| named != host)
-        {
-            return Err(Fault::BadRequest);
-        }
-        let target = request.uri().path_and_query().cloned();
-        let path = target.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::from(path);
-        request.headers_mut().insert(HOST, host);
-    }
-    let path = request.uri().path();
-    let everything = path == "*" && request.method() == Method::OPTIONS;
-    if !path.starts_with('/') && !everything {
-        return Err(Fault::BadRequest);
-    }
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if valid_host(host) => Ok(()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(()),
-        _ => Err(Fault::BadRequest),
-    }
+    Ok(())
 }
-
-fn valid_host(host: &HeaderValue) -> bool {
-    let legal = |b: &u8| LEGAL_IN_HOST.get(usize::from(*b)).copied().unwrap_or(false);
-    host.as_bytes().iter().all(legal) && !host.is_empty()
-}
-
-/// Bytes that a host with a port may consist of (RFC 3986, 3.2.2), as a table.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "evaluated at compile time, where a wrong index does not compile"
-)]
-const LEGAL_IN_HOST: [bool; 256] = {
-    let mut legal = [false; 256];
-    let marks = b"-._~%!$&'()*+;=:[]";
-    let mut at = 0;
-    while at < marks.len() {
-        legal[marks[at] as usize] = true;
-        at += 1;
-    }
-    let mut byte = 0;
-    while byte < 128 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            legal[byte] = true;
-        }
-        byte += 1;
-    }
-    legal
-};
-
 /// What a connection knows about its client, once for all its requests.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -138,18 +67,12 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
     };
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
+        strip_hop_by_hop(request.headers_mut());
     }
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
     // Once for all that is put on, instead of growing twice.
     headers.reserve(ADDED_HEADERS);
-    let trailers = headers
-        .get(TE)
-        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    strip_hop_by_hop(headers);
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
     headers.insert(FORWARDED_FOR, client.ip.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     match headers.get(HOST).cloned() {
@@ -184,63 +107,29 @@ fn request_id(random: &mut impl Rng) -> HeaderValue {
 /// # Errors
 /// [`Fault::UpstreamProtocol`] for a switch to another protocol, which nobody asked for.
 pub(super) fn clean<B>(response: &mut Response<B>) -> Result<(), Fault> {
-    if response.status().is_informational() {
+    let switches = response.extensions().get::<Upgrade>().is_some();
+    if response.status().is_informational() && !switches {
         return Err(Fault::UpstreamProtocol);
+    }
+    if response.version() == Version::HTTP_2 {
+        strip_hop_by_hop(response.headers_mut());
     }
     // HTTP/1.0 is the backend's affair: said to the client, it would end the client's connection.
     *response.version_mut() = Version::HTTP_11;
-    strip_hop_by_hop(response.headers_mut());
     Ok(())
 }
 
-/// Takes off what is there, found by looking at each name once: that costs less than a look-up of
-/// each name that is not there.
+/// Takes off what HTTP/2 should not have carried. HTTP/1.1 comes without from its codec.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
-        if name == CONNECTION {
-            strip_named(headers);
-        }
-        if name == TRANSFER_ENCODING {
-            // Beside chunks a length means nothing (RFC 9112, 6.3); alone it would be believed.
-            headers.remove(CONTENT_LENGTH);
-        }
+    let trailers = headers
+        .get(TE)
+        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let one_hop = |name: &&HeaderName| http1::is_for_one_hop(name.as_str());
+    while let Some(name) = headers.keys().find(one_hop).cloned() {
         headers.remove(name);
     }
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
-/// Takes off what `Connection` names.
-fn strip_named(headers: &mut HeaderMap) {
-    // Nearly always it names an option and no field.
-    let option = |line: &HeaderValue| {
-        [&b"keep-alive"[..], b"close"]
-            .iter()
-            .any(|it| line.as_bytes().eq_ignore_ascii_case(it))
-    };
-    let lines = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter(|line| !option(line));
-    let lines: Vec<HeaderValue> = lines.cloned().collect();
-    let names = lines
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|&b| b == b','));
-    for name in names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
-        if !PROTECTED.contains(&name) && name != CONNECTION {
-            headers.remove(name);
-        }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
@@ -283,66 +172,6 @@ mod tests {
         };
         prepare(&mut request, &client, &mut SmallRng::seed_from_u64(1));
         request.headers().clone()
-    }
-
-    #[test]
-    fn ambiguous_requests_are_refused() {
-        for (uri, headers) in [
-            ("/", &[][..]),
-            ("/", &[("host", "a"), ("host", "b")]),
-            ("/", &[("host", "")]),
-            ("/", &[("host", "a b")]),
-            ("/", &[("host", "a/b")]),
-            ("/", &[("host", "user@a")]),
-            ("http://user@a/", &[("host", "a")]),
-            (
-                "/",
-                &[("host", "a"), ("transfer-encoding", "gzip, chunked")],
-            ),
-            (
-                "/",
-                &[
-                    ("host", "a"),
-                    ("transfer-encoding", "chunked"),
-                    ("transfer-encoding", "x"),
-                ],
-            ),
-        ] {
-            let refused = check(&mut request(uri, headers));
-            assert_eq!(refused, Err(Fault::BadRequest), "{uri} {headers:?}");
-        }
-        let mut connect = request("a:80", &[("host", "a")]);
-        *connect.method_mut() = Method::CONNECT;
-        assert_eq!(check(&mut connect), Err(Fault::MethodRefused));
-    }
-
-    #[test]
-    fn an_absolute_target_names_the_host() {
-        let mut absolute = request("http://b.org:81/x?y=1", &[("host", "a")]);
-        assert_eq!(check(&mut absolute), Ok(()));
-        assert_eq!(absolute.uri(), "/x?y=1");
-        assert_eq!(absolute.headers()[HOST], "b.org:81");
-    }
-
-    #[test]
-    fn hop_by_hop_fields_stay_on_their_hop() {
-        let headers = prepared(&[
-            ("host", "a"),
-            ("connection", "close, X-Secret , host"),
-            ("connection", "x-other"),
-            ("x-secret", "1"),
-            ("x-other", "1"),
-            ("keep-alive", "5"),
-            ("te", "trailers"),
-            ("upgrade", "h2c"),
-            ("x-stays", "1"),
-        ]);
-        for gone in ["connection", "x-secret", "x-other", "keep-alive", "upgrade"] {
-            assert!(!headers.contains_key(gone), "{gone}");
-        }
-        assert_eq!(headers["host"], "a");
-        assert_eq!(headers["te"], "trailers");
-        assert_eq!(headers["x-stays"], "1");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use slab::Slab;
 
-use super::connection::Leash;
 use super::deadline::Deadlines;
+use super::leash::{Leash, Patience};
 use crate::drain::Phase;
 use crate::metrics::{Registry, SeriesCells, SeriesKey, WorkerCells};
 use crate::model::{BackendName, Dice, Fault, RuleId};
@@ -126,6 +126,8 @@ pub(super) struct Local {
     pub(super) scratch: RefCell<Scratch>,
     pub(super) random: RefCell<SmallRng>,
     phase: Cell<Phase>,
+    /// The present time as a header has it (RFC 9110, 5.6.7), a second old at most.
+    date: RefCell<Rc<str>>,
     pub(super) deadlines: Deadlines,
     /// Of all open client connections.
     pub(super) leashes: RefCell<Slab<Rc<Leash>>>,
@@ -144,6 +146,7 @@ impl Local {
             scratch: RefCell::default(),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             phase: Cell::new(Phase::Serving),
+            date: RefCell::new(date_now()),
             deadlines: Deadlines::default(),
             leashes: RefCell::default(),
             shared,
@@ -256,13 +259,18 @@ impl Local {
     }
 
     /// Once a sweep: closes upstream connections that nobody needs, and client connections that
-    /// were idle for `idle_sweeps_max` of them.
-    pub(super) fn sweep(&self, idle_sweeps_max: u32) {
+    /// were idle for too many of them.
+    pub(super) fn sweep(&self, patience: Patience) {
+        *self.date.borrow_mut() = date_now();
         self.pools.borrow().values().for_each(|pool| pool.sweep());
         self.leashes
             .borrow()
             .iter()
-            .for_each(|(_, leash)| leash.sweep(idle_sweeps_max));
+            .for_each(|(_, leash)| leash.sweep(patience));
+    }
+
+    pub(super) fn date(&self) -> Rc<str> {
+        Rc::clone(&self.date.borrow())
     }
 
     pub(super) fn cells(&self) -> &WorkerCells {
@@ -302,6 +310,11 @@ impl Local {
             .iter()
             .for_each(|(_, leash)| leash.enter(phase));
     }
+}
+
+fn date_now() -> Rc<str> {
+    let now = jiff::Timestamp::now();
+    now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().into()
 }
 
 /// Stands in for a backend that a rule names and the snapshot lacks; compiling does not let that

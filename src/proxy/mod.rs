@@ -12,10 +12,13 @@ mod connection;
 mod deadline;
 mod error;
 mod headers;
+mod http1;
+mod leash;
 mod listener;
 mod local;
 mod record;
 mod service;
+mod tunnel;
 mod worker;
 
 pub(crate) use listener::{BindError, bind};

@@ -9,7 +9,7 @@ use std::time::Instant;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request, StatusCode, Version};
 
-use super::connection::Leash;
+use super::leash::Leash;
 use super::local::{Local, RunningChoice, RunningRule};
 use crate::metrics::SeriesCells;
 use crate::model::Fault;
@@ -43,15 +43,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Opens the record when the head of a request is complete.
-    pub(super) fn open(
-        local: &Rc<Local>,
-        leash: &Rc<Leash>,
-        request: &Request<RequestBody>,
-        client: &str,
-    ) -> Self {
+    /// Opens the record when the head of a request is complete, or cannot become it.
+    pub(super) fn open(local: &Rc<Local>, leash: &Rc<Leash>) -> Self {
         leash.request_begins();
-        let wanted = local.log().is_some_and(|log| log.logged != Logged::None);
         Self {
             local: Rc::clone(local),
             leash: Rc::clone(leash),
@@ -62,8 +56,37 @@ impl Record {
             fault: None,
             ending: Ending::ClientGone,
             bytes_out: 0,
-            line: wanted.then(|| line(request, client)),
+            line: None,
         }
+    }
+
+    /// Takes down, for the log, what the request is and whose.
+    pub(super) fn describe(&mut self, request: &Request<RequestBody>, client: &str) {
+        if self.is_logged() {
+            self.line = Some(line(request, client));
+        }
+    }
+
+    /// The same for what is no request: what its first line says, as far as it says it.
+    pub(super) fn describe_refused(&mut self, first_line: &[u8], client: &str) {
+        if self.is_logged() {
+            let mut words = first_line
+                .split(|b| *b == b' ')
+                .map(String::from_utf8_lossy);
+            self.line = Some(Box::new(Line {
+                client_ip: client.to_owned(),
+                method: words.next().unwrap_or_default().into_owned(),
+                path: words.next().unwrap_or_default().into_owned(),
+                protocol: "HTTP/1.1",
+                ..begun()
+            }));
+        }
+    }
+
+    fn is_logged(&self) -> bool {
+        self.local
+            .log()
+            .is_some_and(|log| log.logged != Logged::None)
     }
 
     pub(super) fn start(&self) -> Instant {
@@ -171,10 +194,6 @@ fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
         .authority()
         .map(|authority| authority.as_str().to_owned());
     Box::new(Line {
-        ts: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-            .to_string(),
-        msg: "request",
         client_ip: client.to_owned(),
         method: request.method().as_str().to_owned(),
         host: host.unwrap_or_else(|| text(headers.get(http::header::HOST))),
@@ -185,8 +204,19 @@ fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
             _ => "HTTP/1.1",
         },
         user_agent: headers.get(USER_AGENT).map(|value| text(Some(value))),
-        ..Line::default()
+        ..begun()
     })
+}
+
+/// A line that begins now.
+fn begun() -> Line {
+    Line {
+        ts: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+            .to_string(),
+        msg: "request",
+        ..Line::default()
+    }
 }
 
 fn text(value: Option<&http::HeaderValue>) -> String {

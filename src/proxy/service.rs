@@ -11,15 +11,16 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response, Version};
 
 use super::body::{Body, Recorded};
-use super::connection::Leash;
 use super::error;
 use super::headers::{self, Client};
+use super::leash::Leash;
 use super::local::{Local, RunningRule};
 use super::record::Record;
 use crate::drain::Phase;
+use crate::http1::Malformed;
 use crate::model::Fault;
 use crate::routing::{Found, Origin, Redirect, View};
-use crate::upstream::{Failure, Pool, RequestBody, ResponseBody};
+use crate::upstream::{Failure, Interim, Pool, RequestBody, ResponseBody};
 
 /// Answers the requests of one client connection.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ impl Proxy {
     async fn handle(
         &self,
         request: &mut Request<RequestBody>,
+        interim: &dyn Interim,
         record: &mut Record,
     ) -> Result<Response<Body>, Failure> {
         headers::check(request)?;
@@ -63,30 +65,29 @@ impl Proxy {
         self.edit(running, found, request);
         edits.request.apply(request.headers_mut());
         let due = rule.timeouts.request.map(|limit| record.start() + limit);
-        let mut response = self.forward(&choice.pool, request, due).await?;
+        let mut response = self.forward(&choice.pool, request, interim, due).await?;
         headers::clean(&mut response)?;
         rule.filters.response.apply(response.headers_mut());
         edits.response.apply(response.headers_mut());
         Ok(response.map(Body::Upstream))
     }
 
-    /// Handles a request and answers it, whatever happens.
-    pub(super) async fn answer(&self, mut request: Request<RequestBody>) -> Response<Recorded> {
-        let mut record = Record::open(&self.local, &self.leash, &request, self.client.ip_text());
+    /// Handles a request and answers it, whatever happens; `interim` hears what the backend says
+    /// before its answer.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+        interim: &dyn Interim,
+    ) -> Response<Recorded> {
+        let mut record = Record::open(&self.local, &self.leash);
+        record.describe(&request, self.client.ip_text());
         let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-        let mut response = match self.handle(&mut request, &mut record).await {
+        let mut response = match self.handle(&mut request, interim, &mut record).await {
             Ok(response) => response,
-            Err(failure) => {
-                record.failed(
-                    failure.fault,
-                    failure.source.as_deref().map(|cause| cause as _),
-                );
-                error::answer(failure.fault)
-            }
+            Err(failure) => refusal(&failure, &mut record),
         };
         record.answers(response.status());
         if is_head && let Body::Text(text) = response.body() {
-            // hyper leaves it out over HTTP/1.1 only.
             let length = HeaderValue::from(text.len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Body::Empty;
@@ -102,17 +103,34 @@ impl Proxy {
         response.map(|body| Recorded::new(body, record))
     }
 
+    /// Answers what is no request, or not beyond doubt.
+    /// `line` is its first.
+    pub(super) fn refuse(&self, line: &[u8], malformed: Malformed) -> Response<Recorded> {
+        let mut record = Record::open(&self.local, &self.leash);
+        record.describe_refused(line, self.client.ip_text());
+        self.local.cells().protocol_errors.add(1);
+        let failure = Failure {
+            fault: error::fault_of(malformed),
+            source: Some(malformed.into()),
+        };
+        let response = refusal(&failure, &mut record);
+        record.answers(response.status());
+        response.map(|body| Recorded::new(body, record))
+    }
+
     /// Sends the request on, in time or not at all.
     async fn forward(
         &self,
         pool: &Pool,
         request: &mut Request<RequestBody>,
+        interim: &dyn Interim,
         due: Option<Instant>,
     ) -> Result<Response<ResponseBody>, Failure> {
+        let answer = pool.send(request, interim);
         match due {
-            None => pool.send(request).await,
+            None => answer.await,
             Some(due) => {
-                let answer = self.local.deadlines.by(due, pool.send(request)).await;
+                let answer = self.local.deadlines.by(due, answer).await;
                 answer.unwrap_or_else(|| Err(Fault::RequestTimeout.into()))
             }
         }
@@ -173,6 +191,13 @@ impl Proxy {
     }
 }
 
+/// The answer of our own to a request that failed.
+fn refusal(failure: &Failure, record: &mut Record) -> Response<Body> {
+    let cause = failure.source.as_deref();
+    record.failed(failure.fault, cause.map(|cause| cause as _));
+    error::answer(failure.fault)
+}
+
 fn view(request: &Request<RequestBody>) -> View<'_> {
     let host = request
         .headers()
@@ -214,6 +239,6 @@ impl tower::Service<Request<RequestBody>> for Proxy {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let proxy = self.clone();
-        Box::pin(async move { Ok(proxy.answer(request).await) })
+        Box::pin(async move { Ok(proxy.answer(request, &()).await) })
     }
 }

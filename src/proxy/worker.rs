@@ -20,6 +20,7 @@ use tokio::task::spawn_local;
 
 use super::connection::{Open, serve};
 use super::headers::Client;
+use super::leash::Patience;
 use super::listener::Bound;
 use super::local::{Local, Shared};
 use super::service::Proxy;
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) log: Option<AccessLog>,
     /// How long a client connection may be idle, and how long a request's head may take.
     pub(crate) idle_timeout: Duration,
+    /// How long nothing may move in a tunnel.
+    pub(crate) tunnel_idle_timeout: Duration,
     pub(crate) watch: Watch,
 }
 
@@ -72,8 +75,13 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
         registry,
         log,
         idle_timeout,
+        tunnel_idle_timeout,
         watch,
     } = options;
+    let patience = Patience {
+        connection: sweeps(idle_timeout),
+        tunnel: sweeps(tunnel_idle_timeout),
+    };
     let shared = Shared {
         reader,
         registry,
@@ -94,7 +102,7 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
         let worker = Worker {
             number,
             shared: shared.clone(),
-            idle_timeout,
+            patience,
             watch: watch.clone(),
         };
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
@@ -112,7 +120,7 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
 struct Worker {
     number: usize,
     shared: Shared,
-    idle_timeout: Duration,
+    patience: Patience,
     watch: Watch,
 }
 
@@ -132,7 +140,7 @@ impl Worker {
         let Self {
             number,
             shared,
-            idle_timeout,
+            patience,
             watch,
         } = self;
         let reader = shared.reader.clone();
@@ -145,7 +153,7 @@ impl Worker {
         };
         let chores = [
             spawn_local(refresh(Rc::clone(&local), reader)),
-            spawn_local(sweep(Rc::clone(&local), idle_timeout)),
+            spawn_local(sweep(Rc::clone(&local), patience)),
             spawn_local(keep_deadlines(Rc::clone(&local))),
             spawn_local(follow(Rc::clone(&local), watch.clone())),
         ];
@@ -242,14 +250,16 @@ async fn refresh(local: Rc<Local>, mut reader: Reader) {
     }
 }
 
-async fn sweep(local: Rc<Local>, idle_timeout: Duration) {
-    let idle_sweeps_max = u32::try_from(idle_timeout.as_secs())
-        .unwrap_or(u32::MAX)
-        .max(1);
+/// How many sweeps a time is.
+fn sweeps(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+async fn sweep(local: Rc<Local>, patience: Patience) {
     let mut clock = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         clock.tick().await;
-        local.sweep(idle_sweeps_max);
+        local.sweep(patience);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct EndpointPool {
     pub(super) address: SocketAddr,
     cells: Arc<BackendCells>,
     /// Used from the back, so that the least used grow old at the front.
-    idle: RefCell<VecDeque<Connection>>,
+    idle: RefCell<VecDeque<Box<Connection>>>,
     idle_max: Cell<usize>,
     pub(super) http2: Shared,
     in_flight: Cell<usize>,
@@ -42,16 +42,21 @@ impl EndpointPool {
         idle.drain(..surplus);
     }
 
-    /// The idle connection used last. It may have been closed by the endpoint in the meantime;
-    /// sending on it finds that out, before anything is sent.
-    pub(super) fn check_out(&self) -> Option<Connection> {
-        self.idle.borrow_mut().pop_back()
+    /// The idle connection used last that is still open, as far as can be known now.
+    pub(super) fn check_out(&self) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(mut connection) = idle.pop_back() {
+            if connection.is_open() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
-    pub(super) fn check_in(&self, mut connection: Connection) {
+    /// Keeps a connection that can carry another request, and closes another one.
+    pub(super) fn check_in(&self, mut connection: Box<Connection>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.idle_max.get() {
-            connection.rests();
+        if idle.len() < self.idle_max.get() && connection.rests() {
             idle.push_back(connection);
         }
     }
@@ -91,5 +96,22 @@ impl Drop for Busy {
             .in_flight
             .set(self.0.in_flight.get().saturating_sub(1));
         self.0.cells.in_flight.subtract(1);
+    }
+}
+
+/// Counts a connection as open as long as it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<BackendCells>);
+
+impl Counted {
+    pub(super) fn new(cells: &Arc<BackendCells>) -> Self {
+        cells.connections.add(1);
+        Self(Arc::clone(cells))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.subtract(1);
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use super::body::RequestBody;
+use super::endpoint::Counted;
 use super::wire::Wire;
 use crate::metrics::BackendCells;
 
@@ -60,7 +61,7 @@ impl Shared {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(Wire::new(stream))
+            .handshake(Wire::new(stream, bytes::BytesMut::new()))
             .await?;
         let counted = Counted::new(cells);
         tokio::task::spawn_local(async move {
@@ -82,23 +83,6 @@ impl Shared {
         if dead {
             self.current.borrow_mut().take();
         }
-    }
-}
-
-/// Counts the connection as open for as long as its task runs.
-#[derive(Debug)]
-struct Counted(Arc<BackendCells>);
-
-impl Counted {
-    fn new(cells: &Arc<BackendCells>) -> Self {
-        cells.connections.add(1);
-        Self(Arc::clone(cells))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.subtract(1);
     }
 }
 

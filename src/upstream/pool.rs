@@ -11,17 +11,17 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::header::EXPECT;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
-use http_body::Body as _;
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use rand::RngExt as _;
 
 use super::backend::{Backend, Balance, Protocol, Target};
-use super::body::{BodyError, ClientBroke, RequestBody, ResponseBody};
+use super::body::{BodyError, RequestBody, ResponseBody};
 use super::connect::connect;
 use super::endpoint::{Busy, EndpointPool};
-use super::http1::{Connection, Sent, Unanswered};
+use super::http1::{Broken, Connection, Interim, Progress};
 use crate::metrics::BackendCells;
 use crate::model::Fault;
 
@@ -37,6 +37,20 @@ impl From<(Fault, io::Error)> for Failure {
         Self {
             fault,
             source: Some(error.into()),
+        }
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        let fault = match &broken {
+            Broken::Client(_) => Fault::RequestBody,
+            Broken::Endpoint(_) | Broken::Closed => Fault::UpstreamReset,
+            Broken::Malformed(_) => Fault::UpstreamProtocol,
+        };
+        Self {
+            fault,
+            source: Some(broken.into()),
         }
     }
 }
@@ -127,30 +141,26 @@ impl Pool {
 
     /// Sends a request to one of the endpoints and waits for the head of the response.
     ///
-    /// The request comes with its path in origin form and a `Host`; it is taken when it is sent,
-    /// and lent until then, because every hand-over of one is a copy of 200 bytes in the future.
+    /// The request comes with its path in origin form and a `Host`; it is lent, because every
+    /// hand-over of one is a copy of 200 bytes in the future.
     pub(crate) async fn send(
         &self,
         request: &mut Request<RequestBody>,
+        interim: &dyn Interim,
     ) -> Result<Response<ResponseBody>, Failure> {
         let endpoint = self.choose().ok_or(Fault::NoEndpoints)?;
         let busy = Busy::at(endpoint);
-        let client = request.body().client_broke();
-        let sent = match self.backend.protocol {
-            Protocol::Http1 => self.send_http1(endpoint, request).await,
-            Protocol::H2c => {
-                let sent = Box::pin(self.send_http2(endpoint, request)).await;
-                sent.map(|answer| (answer, None))
+        match self.backend.protocol {
+            Protocol::Http1 => {
+                let (answer, connection) = self.send_http1(endpoint, request, interim).await?;
+                let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                Ok(answer.map(|()| ResponseBody::http1(connection, upgraded, busy)))
             }
-        };
-        let (answer, connection) = sent.map_err(|failure| blame(failure, &client))?;
-        let (head, incoming) = answer.into_parts();
-        let mut body = ResponseBody::new(incoming, connection, busy);
-        if body.is_end_stream() {
-            // Nobody will read an empty body, so its connection goes back here.
-            body.finish();
+            Protocol::H2c => {
+                let answer = Box::pin(self.send_http2(endpoint, request, interim)).await?;
+                Ok(answer.map(|incoming| ResponseBody::http2(incoming, busy)))
+            }
         }
-        Ok(Response::from_parts(head, body))
     }
 
     /// The endpoint for the next request.
@@ -177,49 +187,85 @@ impl Pool {
         &self,
         endpoint: &Rc<EndpointPool>,
         request: &mut Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
-        while let Some(mut connection) = endpoint.check_out() {
-            let again = repeatable(request);
-            let Unanswered { error, sent } = match connection.send(request).await {
-                Ok(answer) => return Ok((answer, Some(connection))),
-                Err(unanswered) => unanswered,
+        interim: &dyn Interim,
+    ) -> Result<(Response<()>, Box<Connection>), Failure> {
+        if let Some(mut connection) = endpoint.check_out() {
+            let repeatable = is_repeatable(request);
+            let broken = match connection.send(request, interim).await {
+                Ok(answer) => return Ok((answer, connection)),
+                Err(broken) => broken,
             };
-            match (sent, again) {
-                (Sent::Nothing, _) => self.cells.retries.add(1),
-                (Sent::Something, Some(again)) if !error.is_parse() => {
-                    self.cells.retries.add(1);
-                    *request = again;
-                    break;
-                }
-                (Sent::Something, _) => return Err(error.into()),
+            let unsent = connection.progress() == Progress::NothingSent;
+            let again = unsent || (repeatable && connection.may_have_been_stale());
+            if !again || matches!(broken, Broken::Client(_) | Broken::Malformed(_)) {
+                return Err(broken.into());
+            }
+            self.cells.retries.add(1);
+            if unsent {
+                return Box::pin(self.resend(endpoint, connection, interim)).await;
             }
         }
         // Boxed, because it is rare and large: every request would carry room for it otherwise.
-        Box::pin(self.send_on_new(endpoint, request)).await
+        Box::pin(self.send_on_new(endpoint, request, interim)).await
     }
 
     async fn send_on_new(
         &self,
         endpoint: &Rc<EndpointPool>,
         request: &mut Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Option<Connection>), Failure> {
+        interim: &dyn Interim,
+    ) -> Result<(Response<()>, Box<Connection>), Failure> {
         let stream = self.connect(endpoint).await?;
-        let mut connection = Connection::open(stream, Arc::clone(&self.cells)).await?;
-        let answer = connection
-            .send(request)
-            .await
-            .map_err(|unanswered| unanswered.error)?;
-        Ok((answer, Some(connection)))
+        let mut connection = Connection::new(stream, &self.cells);
+        let answer = connection.send(request, interim).await?;
+        Ok((answer, connection))
+    }
+
+    /// Sends what an idle connection did not take, whatever it is: not a byte of it went out.
+    async fn resend(
+        &self,
+        endpoint: &Rc<EndpointPool>,
+        mut connection: Box<Connection>,
+        interim: &dyn Interim,
+    ) -> Result<(Response<()>, Box<Connection>), Failure> {
+        let stream = self.connect(endpoint).await?;
+        let answer = connection.resend(stream, interim).await?;
+        Ok((answer, connection))
     }
 
     async fn send_http2(
         &self,
         endpoint: &Rc<EndpointPool>,
         request: &mut Request<RequestBody>,
+        interim: &dyn Interim,
     ) -> Result<Response<Incoming>, Failure> {
+        if request.headers_mut().remove(EXPECT).is_some() {
+            // hyper does not pass on what an endpoint would say to it, so it is said here.
+            let mut go_on = Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            interim.pass(&go_on);
+        }
         *request.uri_mut() = absolute(request);
         request.headers_mut().remove(http::header::HOST);
         *request.version_mut() = http::Version::HTTP_2;
+        let (body, client) = take(request.body_mut()).watched();
+        *request.body_mut() = body;
+        let sent = self.try_http2(endpoint, request).await;
+        // hyper reports a body that the client broke as an error of the backend's connection.
+        sent.map_err(|failure| match client.is_set() {
+            true => Failure {
+                fault: Fault::RequestBody,
+                ..failure
+            },
+            false => failure,
+        })
+    }
+
+    async fn try_http2(
+        &self,
+        endpoint: &Rc<EndpointPool>,
+        request: &mut Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failure> {
         let connect = || async { self.connect(endpoint).await.map_err(Failure::from) };
         let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
         // A connection may close between the look at it and the send: then nothing was sent.
@@ -249,17 +295,10 @@ impl Pool {
     }
 }
 
-/// A second copy of a request that may be sent twice: safe to repeat (RFC 9110, 9.2.2) and without
-/// a body that would be gone.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a request may be sent twice: safe to repeat (RFC 9110, 9.2.2) and without a body that
+/// would be gone.
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
+    request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty)
 }
 
 /// HTTP/2 carries the host in the target.
@@ -274,16 +313,4 @@ fn absolute(request: &Request<RequestBody>) -> Uri {
         .get_or_insert_with(|| PathAndQuery::from_static("/"));
     // All three parts are there, which is all that can be wrong.
     Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// hyper reports a body that the client broke as an error of the backend's connection.
-fn blame(failure: Failure, client: &ClientBroke) -> Failure {
-    if client.is_set() {
-        Failure {
-            fault: Fault::RequestBody,
-            ..failure
-        }
-    } else {
-        failure
-    }
 }

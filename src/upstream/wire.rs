@@ -1,4 +1,4 @@
-//! A TCP stream as hyper sees it, with small writes put together.
+//! A TCP stream as hyper's HTTP/2 sees it, with small writes put together.
 //!
 //! hyper hands over a head and a body as two slices for `writev`. For a few hundred bytes copying
 //! them into one `send` is cheaper: it spares the kernel the way through the file layer (measured:
@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::{Buf as _, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,11 +18,19 @@ const TOGETHER_BYTES_MAX: usize = 2048;
 
 /// A connection to a client or an endpoint.
 #[derive(Debug)]
-pub(crate) struct Wire(TokioIo<TcpStream>);
+pub(crate) struct Wire {
+    stream: TokioIo<TcpStream>,
+    /// What was read before hyper had the stream.
+    first: BytesMut,
+}
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(TokioIo::new(stream))
+    /// `first` is what came already.
+    pub(crate) fn new(stream: TcpStream, first: BytesMut) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            first,
+        }
     }
 }
 
@@ -29,9 +38,18 @@ impl Read for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.first.len().min(buffer.remaining());
+        buffer.put_slice(self.first.get(..length).unwrap_or_default());
+        self.first.advance(length);
+        if self.first.is_empty() {
+            self.first = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -41,7 +59,7 @@ impl Write for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -50,19 +68,19 @@ impl Write for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let [one] = slices {
-            return Pin::new(&mut self.0).poll_write(cx, one);
+            return Pin::new(&mut self.stream).poll_write(cx, one);
         }
         let mut together = [0; TOGETHER_BYTES_MAX];
         let mut length = 0;
         for slice in slices {
             match together.get_mut(length..length + slice.len()) {
                 Some(space) => space.copy_from_slice(slice),
-                None => return Pin::new(&mut self.0).poll_write_vectored(cx, slices),
+                None => return Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
             }
             length += slice.len();
         }
         let bytes = together.get(..length).unwrap_or_default();
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -70,10 +88,10 @@ impl Write for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -213,7 +213,7 @@ async fn a_client_that_does_not_finish_the_preface_holds_nobody_up() {
     raw.send("PRI * HT").await;
     assert_eq!(proxy.get("/").await.status, 200);
     raw.send("TP/9.9\r\n\r\n").await;
-    assert!(raw.rest().await.starts_with("HTTP/1.1 400 "));
+    assert!(raw.rest().await.starts_with("HTTP/1.1 505 "));
 }
 
 #[tokio::test]

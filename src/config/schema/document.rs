@@ -23,6 +23,10 @@ pub(crate) struct Document {
     /// head of a request. Longer than that of the load balancer in front, if there is one.
     #[schemars(extend("default" = "75s"), example = &"75s")]
     pub(crate) client_idle_timeout: Option<At<String>>,
+    /// How long nothing may move, in either direction, in a connection that was upgraded to another
+    /// protocol (WebSocket).
+    #[schemars(extend("default" = "1h"), example = &"1h")]
+    pub(crate) tunnel_idle_timeout: Option<At<String>>,
     /// What happens between SIGTERM and exit.
     pub(crate) drain: Option<Drain>,
     /// Which requests are written to standard output, one line of JSON each: `off`, `errors`

@@ -1,0 +1,173 @@
+//! Fields that are for one connection only, and what they say.
+//!
+//! They are read here and go no further (RFC 9110, 7.6.1): what is left in a head is for the other
+//! end. `TE: trailers` alone is written anew, because the next hop wants to know it, and `Upgrade`
+//! travels as an extension of the request until somebody decides about it.
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE};
+use http::{HeaderMap, HeaderValue, Version};
+
+use super::error::Malformed;
+use super::framing::Framing;
+
+/// What a request asks to be upgraded to, as an extension of it. Never HTTP/2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upgrade(pub(crate) HeaderValue);
+
+/// Never taken off because `Connection` names them: that would let a client strip what backends
+/// rely on.
+const PROTECTED: [HeaderName; 8] = [
+    HOST,
+    CONTENT_LENGTH,
+    COOKIE,
+    AUTHORIZATION,
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+];
+
+/// Whether a field of this name is for one hop only.
+pub(crate) fn is_for_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// What the fields of one connection say.
+#[derive(Debug, Default)]
+pub(super) struct Hop {
+    transfer_encoding: Option<Coding>,
+    content_length: Option<u64>,
+    close: bool,
+    keep_alive: bool,
+    upgrade_named: bool,
+    pub(super) upgrade: Option<HeaderValue>,
+    pub(super) trailers_welcome: bool,
+    /// Fields that `Connection` names beside its own options.
+    named: Vec<HeaderName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Chunked,
+    Unknown,
+}
+
+impl Hop {
+    /// Takes a field that is for this hop, or has to do with it; gives back what goes on.
+    pub(super) fn take(
+        &mut self,
+        name: &HeaderName,
+        value: HeaderValue,
+    ) -> Result<Option<HeaderValue>, Malformed> {
+        match name.as_str() {
+            "content-length" => {
+                if self.content_length.is_some() {
+                    return Err(Malformed::ContentLength);
+                }
+                self.content_length = Some(number(value.as_bytes())?);
+                return Ok(Some(value));
+            }
+            "transfer-encoding" => {
+                let first = self.transfer_encoding.is_none();
+                let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                self.transfer_encoding = Some(match first && chunked {
+                    true => Coding::Chunked,
+                    false => Coding::Unknown,
+                });
+            }
+            "connection" => self.options(value.as_bytes())?,
+            "upgrade" => self.upgrade = Some(value),
+            "te" => {
+                let options = value.as_bytes().split(|b| *b == b',');
+                let mut names = options.filter_map(|option| option.split(|b| *b == b';').next());
+                self.trailers_welcome |=
+                    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+            }
+            "keep-alive" | "proxy-connection" | "http2-settings" => {}
+            _ => return Ok(Some(value)),
+        }
+        Ok(None)
+    }
+
+    fn options(&mut self, line: &[u8]) -> Result<(), Malformed> {
+        for option in line.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            match option {
+                [] => {}
+                _ if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                _ if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade_named = true,
+                _ => {
+                    let name = HeaderName::from_bytes(option).map_err(|_| Malformed::Connection)?;
+                    if !PROTECTED.contains(&name) {
+                        self.named.push(name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes off what `Connection` names, and puts on what the next hop may know.
+    pub(super) fn settle(&self, headers: &mut HeaderMap) {
+        for name in &self.named {
+            headers.remove(name);
+        }
+        if self.trailers_welcome {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+    }
+
+    /// Whether the connection may carry another message after this one.
+    pub(super) fn persists(&self, version: Version) -> bool {
+        !self.close && (version == Version::HTTP_11 || self.keep_alive)
+    }
+
+    /// The protocol that is asked for. An upgrade to HTTP/2 is nobody's business but ours, and not
+    /// done; HTTP/1.0 has none.
+    pub(super) fn upgrade(&mut self, version: Version) -> Option<Upgrade> {
+        let wanted = self.upgrade.take()?;
+        let http2 = wanted.as_bytes().split(|b| *b == b',').any(|protocol| {
+            protocol
+                .trim_ascii()
+                .to_ascii_lowercase()
+                .starts_with(b"h2")
+        });
+        let asked = self.upgrade_named && version == Version::HTTP_11 && !http2;
+        asked.then_some(Upgrade(wanted))
+    }
+
+    /// How the body is framed, if the fields say it without ambiguity (RFC 9112, 6.3).
+    pub(super) fn framing(&self, version: Version) -> Result<Option<Framing>, Malformed> {
+        match (self.transfer_encoding, self.content_length) {
+            (Some(Coding::Unknown), _) => Err(Malformed::TransferEncoding),
+            (Some(Coding::Chunked), _) if version != Version::HTTP_11 => {
+                Err(Malformed::TransferEncoding)
+            }
+            (Some(Coding::Chunked), Some(_)) => Err(Malformed::TwoFramings),
+            (Some(Coding::Chunked), None) => Ok(Some(Framing::Chunked)),
+            (None, Some(length)) => Ok(Some(Framing::Length(length))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// A length: digits and nothing else, and not more than can be counted.
+fn number(digits: &[u8]) -> Result<u64, Malformed> {
+    if digits.is_empty() {
+        return Err(Malformed::ContentLength);
+    }
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    number.ok_or(Malformed::ContentLength)
+}
