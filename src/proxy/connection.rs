@@ -45,10 +45,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn serve(stream: TcpStream, proxy: Proxy, leash: &Leash) {
     let local = Rc::clone(&proxy.local);
     let mut socket = Socket::new(stream, BytesMut::new());
-    let detected = leash.unless_closing(detect(&mut socket, &local)).await;
+    let detected = leash
+        .unless_closing(pin!(detect(&mut socket, &local)))
+        .await;
     let ended = match detected.flatten() {
         None => return,
-        Some(Protocol::Http1) => run(http1::serve(socket, proxy, leash), |_| {}, leash).await,
+        Some(Protocol::Http1) => run(pin!(http1::serve(socket, proxy, leash)), |_| {}, leash).await,
         Some(Protocol::Http2) => {
             let (stream, first) = socket.into_parts();
             // Boxed, so that connections of HTTP/1.1 need no room for it.
@@ -85,7 +87,7 @@ async fn serve_http2(io: Wire, proxy: Proxy, leash: &Leash) -> Ended {
             connection.graceful_shutdown();
         }
     };
-    run(connection, say_goodbye, leash).await
+    run(pin!(connection), say_goodbye, leash).await
 }
 
 /// How a connection ended.
@@ -116,11 +118,10 @@ impl From<hyper::Result<()>> for Ended {
 
 /// Runs a connection until it ends or the leash is pulled; `heed` may look at it before each turn.
 async fn run<C: Future<Output: Into<Ended>>>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     mut heed: impl FnMut(Pin<&mut C>),
     leash: &Leash,
 ) -> Ended {
-    let mut connection = pin!(connection);
     poll_fn(|cx| {
         leash.listen(cx.waker());
         match leash.pull() {
@@ -147,7 +148,7 @@ async fn detect(socket: &mut Socket, local: &Local) -> Option<Protocol> {
     match first? {
         Verdict::Known(protocol) => Some(protocol),
         Verdict::MoreNeeded => {
-            let rest = poll_fn(|cx| {
+            let rest = pin!(poll_fn(|cx| {
                 loop {
                     match ready!(poll_more(socket, cx)) {
                         Some(Verdict::MoreNeeded) => {}
@@ -155,7 +156,7 @@ async fn detect(socket: &mut Socket, local: &Local) -> Option<Protocol> {
                         None => return Poll::Ready(None),
                     }
                 }
-            });
+            }));
             let due = Instant::now() + PREFACE_TIMEOUT;
             local.deadlines.by(due, rest).await.flatten()
         }

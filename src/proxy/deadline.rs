@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,13 @@ struct Place<'a> {
 
 impl Deadlines {
     /// The future's result, or `None` when `due` has passed before it was there.
-    pub(super) async fn by<F: Future>(&self, due: Instant, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
+    ///
+    /// The future is lent, because a future that owned it would have room for it twice.
+    pub(super) async fn by<F: Future>(
+        &self,
+        due: Instant,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
         let mut place = Place {
             deadlines: self,
             key: None,
@@ -103,6 +108,8 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
@@ -110,10 +117,13 @@ mod tests {
         let deadlines = Deadlines::default();
         let soon = Instant::now() + Duration::from_millis(20);
         let tests = async {
-            assert_eq!(deadlines.by(soon, async { 7 }).await, Some(7));
-            assert_eq!(deadlines.by(soon, std::future::pending::<()>()).await, None);
+            assert_eq!(deadlines.by(soon, pin!(async { 7 })).await, Some(7));
+            assert_eq!(
+                deadlines.by(soon, pin!(std::future::pending::<()>())).await,
+                None
+            );
             assert!(Instant::now() >= soon);
-            let in_time = tokio::time::sleep(Duration::from_millis(5));
+            let in_time = pin!(tokio::time::sleep(Duration::from_millis(5)));
             let late = Instant::now() + Duration::from_secs(60);
             assert_eq!(deadlines.by(late, in_time).await, Some(()));
         };

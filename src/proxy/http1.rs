@@ -51,7 +51,8 @@ pub(super) async fn serve(socket: Socket, proxy: Proxy, leash: &Leash) {
             Ok(None) => return,
             Ok(Some(head)) => {
                 let request = session.request(head);
-                session.unless_gone(proxy.answer(request, &*session)).await
+                let answer = pin!(proxy.answer(request, &*session));
+                session.unless_gone(answer).await
             }
             Err(malformed) => {
                 let line = session.wire.borrow().codec.refused_line().to_vec();
@@ -113,8 +114,7 @@ impl Session {
     }
 
     /// What the work gives, or `None` when the client went away before that.
-    async fn unless_gone<F: Future>(&self, work: F) -> Option<F::Output> {
-        let mut work = pin!(work);
+    async fn unless_gone<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending if self.is_gone(cx) => Poll::Ready(None),
@@ -200,7 +200,7 @@ impl Session {
         if self.wire.borrow().has_come_to_its_end() {
             return;
         }
-        let end = poll_fn(|cx| self.wire.borrow_mut().poll_discard(cx));
+        let end = pin!(poll_fn(|cx| self.wire.borrow_mut().poll_discard(cx)));
         let due = Instant::now() + LINGER;
         proxy.local.deadlines.by(due, end).await;
     }

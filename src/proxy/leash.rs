@@ -10,7 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -104,8 +104,10 @@ impl Leash {
     }
 
     /// The future's result, or `None` when idle connections are closed before it is there.
-    pub(super) async fn unless_closing<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
+    pub(super) async fn unless_closing<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
         poll_fn(|cx| {
             self.listen(cx.waker());
             match future.as_mut().poll(cx) {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -126,7 +126,7 @@ impl Proxy {
         interim: &dyn Interim,
         due: Option<Instant>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let answer = pool.send(request, interim);
+        let answer = pin!(pool.send(request, interim));
         match due {
             None => answer.await,
             Some(due) => {
