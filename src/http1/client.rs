@@ -195,8 +195,11 @@ impl Client {
     /// # Errors
     /// When the body is malformed.
     pub(crate) fn piece(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, Malformed> {
-        let Reading::Body(decoder) = &mut self.reading else {
-            return Ok(Some(Piece::End(None)));
+        let decoder = match &mut self.reading {
+            Reading::Body(decoder) => decoder,
+            Reading::Nothing | Reading::Whole => return Ok(Some(Piece::End(None))),
+            Reading::Head(_) => return Ok(None),
+            Reading::Refused => return Err(Malformed::Incomplete),
         };
         match decoder.next(input) {
             Ok(piece) => {

@@ -21,6 +21,8 @@ mod head;
 mod output;
 mod server;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use encode::Length;

@@ -130,8 +130,11 @@ impl Server {
 
     /// The next piece of the request's body, or `None` when more bytes are needed.
     pub(crate) fn piece(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, Malformed> {
-        let Reading::Body(decoder) = &mut self.reading else {
-            return Ok(Some(Piece::End(None)));
+        let decoder = match &mut self.reading {
+            Reading::Body(decoder) => decoder,
+            Reading::Whole => return Ok(Some(Piece::End(None))),
+            Reading::Head { .. } => return Ok(None),
+            Reading::Refused => return Err(Malformed::Incomplete),
         };
         match decoder.next(input) {
             Ok(piece) => {
