@@ -349,10 +349,7 @@ fn requests_that_two_readers_could_read_in_two_ways_are_refused() {
             M::StartLine,
         ),
         ("GET /\r\nhost: a\r\n\r\n".to_owned(), M::StartLine),
-        (
-            "GET / HTTP/1.1 \r\nhost: a\r\n\r\n".to_owned(),
-            M::LineEnd,
-        ),
+        ("GET / HTTP/1.1 \r\nhost: a\r\n\r\n".to_owned(), M::LineEnd),
         ("G(T / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), M::StartLine),
         ("GET / http/1.1\r\nhost: a\r\n\r\n".to_owned(), M::StartLine),
         (

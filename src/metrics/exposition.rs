@@ -241,6 +241,9 @@ fn add_backends(page: &mut Page, inner: &Inner) {
             sum(|c| c.connect_timeout.read()),
         );
         page.value(&names::RETRIES, &[backend], sum(|c| c.retries.read()));
+        page.value(&names::TUNNELS, &[backend], sum(|c| c.tunnels.read()));
+        let opened = sum(|c| c.tunnels_opened.read());
+        page.value(&names::TUNNELS_OPENED, &[backend], opened);
     }
 }
 

@@ -188,6 +188,10 @@ pub(crate) struct BackendCells {
     pub(super) connect_timeout: Cell,
     /// Requests sent again because an idle connection turned out to be closed.
     pub(crate) retries: Cell,
+    /// Tunnels open now.
+    pub(crate) tunnels: Cell,
+    /// Tunnels opened.
+    pub(crate) tunnels_opened: Cell,
 }
 
 impl BackendCells {

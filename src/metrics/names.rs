@@ -56,6 +56,10 @@ metrics! {
         "Attempts to connect to the backend, by outcome: ok, failed, timeout.",
     RETRIES: COUNTER "pointsman_upstream_retries_total" ["backend"]
         "Requests sent again because an idle connection turned out to be closed.",
+    TUNNELS: GAUGE "pointsman_upstream_tunnels" ["backend"]
+        "Upgraded connections (WebSocket) open through to the backend now.",
+    TUNNELS_OPENED: COUNTER "pointsman_upstream_tunnels_total" ["backend"]
+        "Connections upgraded and passed through to the backend.",
     ENDPOINT_HEALTHY: GAUGE "pointsman_endpoint_healthy" ["backend", "endpoint"]
         "1 when the endpoint may take requests.",
     DOWNSTREAM_ACCEPTED: COUNTER "pointsman_downstream_connections_total" ["worker"]

@@ -13,13 +13,17 @@ use crate::upstream::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Upgraded};
 
 /// Passes bytes between the two until both are done or one breaks.
 pub(super) async fn run(mut client: Socket, mut upgraded: Upgraded, leash: &Leash) {
-    let _tunnel = leash.tunnel();
+    let mut tunnel = Some(leash.tunnel());
     let mut up = Way::default();
     let mut down = Way::default();
     let endpoint = &mut upgraded.socket;
     poll_fn(|cx| {
         let sent = up.poll(&mut client, endpoint, leash, cx);
         let received = down.poll(endpoint, &mut client, leash, cx);
+        if sent.is_ready() || received.is_ready() {
+            // One side has closed: the other is given the time of an idle connection to follow.
+            tunnel = None;
+        }
         match (sent, received) {
             (Poll::Ready(Err(_)), _) // one broke: nothing of the other is of use to anybody
             | (_, Poll::Ready(Err(_)))

@@ -99,6 +99,25 @@ impl Drop for Busy {
     }
 }
 
+/// Counts a tunnel as open as long as it lives.
+#[derive(Debug)]
+pub(super) struct Tunnel(Arc<BackendCells>);
+
+impl Tunnel {
+    pub(super) fn new(busy: &Busy) -> Self {
+        let cells = Arc::clone(&busy.endpoint().cells);
+        cells.tunnels.add(1);
+        cells.tunnels_opened.add(1);
+        Self(cells)
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.0.tunnels.subtract(1);
+    }
+}
+
 /// Counts a connection as open as long as it lives.
 #[derive(Debug)]
 pub(super) struct Counted(Arc<BackendCells>);

@@ -17,7 +17,7 @@ use http_body::Body as _;
 use tokio::net::TcpStream;
 
 use super::body::{BodyError, RequestBody};
-use super::endpoint::{Busy, Counted};
+use super::endpoint::{Busy, Counted, Tunnel};
 use super::socket::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket};
 use crate::http1::{Answer, Client, Malformed, Piece};
 use crate::metrics::BackendCells;
@@ -311,8 +311,7 @@ impl Connection {
     pub(super) fn into_upgraded(self, busy: Busy) -> Upgraded {
         Upgraded {
             socket: self.socket,
-            counted: self.counted,
-            busy,
+            counted: (self.counted, Tunnel::new(&busy), busy),
         }
     }
 }
@@ -323,7 +322,5 @@ impl Connection {
 pub(crate) struct Upgraded {
     pub(crate) socket: Socket,
     #[expect(dead_code, reason = "counts until it is dropped")]
-    counted: Counted,
-    #[expect(dead_code, reason = "counts until it is dropped")]
-    busy: Busy,
+    counted: (Counted, Tunnel, Busy),
 }

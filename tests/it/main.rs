@@ -9,6 +9,7 @@ mod filters;
 mod framing;
 mod headers;
 mod http2;
+mod interim;
 mod live;
 mod log;
 mod metrics;
@@ -16,6 +17,7 @@ mod raw;
 mod routing;
 mod split;
 mod streaming;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 

@@ -58,6 +58,16 @@ impl Raw {
         }
     }
 
+    /// What has come and was not asked for.
+    pub(crate) fn unread(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn close_half(&mut self) {
+        self.stream.shutdown().await.expect("an open socket");
+    }
+
     /// The head of the next answer.
     pub(crate) async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await
