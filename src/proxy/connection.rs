@@ -22,6 +22,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::introduction::hear;
 use super::local::Local;
 use super::service::Proxy;
 use crate::drain::Phase;
@@ -48,8 +49,12 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, proxy: Proxy, leash: &Leash) {
+pub(super) async fn serve(mut stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
     let local = Rc::clone(&proxy.local);
+    let introduced = leash.unless_closing(hear(&mut stream, &mut proxy)).await;
+    if introduced != Some(true) {
+        return;
+    }
     let detected = leash
         .unless_closing(timeout(PREFACE_TIMEOUT, detect(&stream)))
         .await;

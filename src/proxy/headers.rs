@@ -1,7 +1,7 @@
 //! Headers at the two edges: what is refused, what is taken off, what is put on.
 //!
-//! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). Forwarding fields from clients
-//! are not trusted: they are replaced, not extended, so that nobody can claim another address.
+//! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). What says where a request comes
+//! from is the business of [`forwarding`].
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, VIA,
@@ -9,28 +9,23 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use rand::Rng;
 
+use super::forwarding::{self, Client};
 use crate::model::Fault;
 use crate::upstream::RequestBody;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Longest request id that is passed on; a longer one is replaced.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 
 /// Never taken off because a `Connection` header names them: that would let a client strip what
-/// backends rely on.
-const PROTECTED: [HeaderName; 8] = [
+/// backends rely on. Beside them, whatever says where a request comes from.
+const PROTECTED: [HeaderName; 5] = [
     HOST,
     CONTENT_LENGTH,
     TRANSFER_ENCODING,
     COOKIE,
     http::header::AUTHORIZATION,
-    FORWARDED_FOR,
-    FORWARDED_HOST,
-    FORWARDED_PROTO,
 ];
 
 /// Refuses what must not be forwarded, and settles where the host is named: in `Host`.
@@ -111,21 +106,6 @@ const LEGAL_IN_HOST: [bool; 256] = {
     legal
 };
 
-/// What a connection knows about its client, once for all its requests.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    /// The peer's address, as text.
-    pub(super) ip: HeaderValue,
-    /// Port of the listener.
-    pub(super) port: u16,
-}
-
-impl Client {
-    pub(super) fn ip_text(&self) -> &str {
-        self.ip.to_str().unwrap_or("")
-    }
-}
-
 /// How many headers a request gets on its way, at most.
 const ADDED_HEADERS: usize = 5;
 
@@ -146,20 +126,17 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
     let trailers = headers
         .get(TE)
         .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    strip_hop_by_hop(headers);
+    strip(headers, |name| {
+        is_hop_by_hop(name) || client.takes_off(name)
+    });
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    headers.insert(FORWARDED_FOR, client.ip.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(FORWARDED_HOST, host),
+    forwarding::apply(headers, client);
+    if !headers.contains_key(HOST) {
         // HTTP/1.0 may leave it out; HTTP/1.1, which is what the backend is spoken to, may not.
-        None => {
-            headers.remove(FORWARDED_HOST);
-            headers.insert(HOST, HeaderValue::from_static("localhost"))
-        }
-    };
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+    }
     headers.append(VIA, via);
     let id = headers.get(&REQUEST_ID);
     if id.is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_LENGTH_MAX) {
@@ -189,14 +166,14 @@ pub(super) fn clean<B>(response: &mut Response<B>) -> Result<(), Fault> {
     }
     // HTTP/1.0 is the backend's affair: said to the client, it would end the client's connection.
     *response.version_mut() = Version::HTTP_11;
-    strip_hop_by_hop(response.headers_mut());
+    strip(response.headers_mut(), is_hop_by_hop);
     Ok(())
 }
 
 /// Takes off what is there, found by looking at each name once: that costs less than a look-up of
 /// each name that is not there.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
         if name == CONNECTION {
             strip_named(headers);
         }
@@ -238,7 +215,8 @@ fn strip_named(headers: &mut HeaderMap) {
         .iter()
         .flat_map(|line| line.as_bytes().split(|&b| b == b','));
     for name in names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
-        if !PROTECTED.contains(&name) && name != CONNECTION {
+        let relied_on = PROTECTED.contains(&name) || forwarding::is_protected(&name);
+        if !relied_on && name != CONNECTION {
             headers.remove(name);
         }
     }
@@ -262,6 +240,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use rand::SeedableRng as _;
     use rand::rngs::SmallRng;
 
@@ -277,10 +257,7 @@ mod tests {
 
     fn prepared(headers: &[(&str, &str)]) -> HeaderMap {
         let mut request = request("/", headers);
-        let client = Client {
-            ip: HeaderValue::from_static("192.0.2.7"),
-            port: 80,
-        };
+        let client = Client::new([192, 0, 2, 7].into(), 80, &Rc::default());
         prepare(&mut request, &client, &mut SmallRng::seed_from_u64(1));
         request.headers().clone()
     }

@@ -10,6 +10,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, Request, StatusCode, Version};
 
 use super::connection::Leash;
+use super::forwarding::{Client, client_ip};
 use super::local::{Local, RunningChoice, RunningRule};
 use crate::metrics::SeriesCells;
 use crate::model::Fault;
@@ -48,7 +49,7 @@ impl Record {
         local: &Rc<Local>,
         leash: &Rc<Leash>,
         request: &Request<RequestBody>,
-        client: &str,
+        client: &Client,
     ) -> Self {
         leash.request_begins();
         let wanted = local.log().is_some_and(|log| log.logged != Logged::None);
@@ -164,7 +165,7 @@ impl Drop for Record {
     }
 }
 
-fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
+fn line(request: &Request<RequestBody>, client: &Client) -> Box<Line> {
     let headers = request.headers();
     let host = request
         .uri()
@@ -175,7 +176,7 @@ fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
             .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
             .to_string(),
         msg: "request",
-        client_ip: client.to_owned(),
+        client_ip: client_ip(headers, client).into_owned(),
         method: request.method().as_str().to_owned(),
         host: host.unwrap_or_else(|| text(headers.get(http::header::HOST))),
         path: request.uri().path().to_owned(),

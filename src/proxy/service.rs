@@ -13,7 +13,8 @@ use http::{HeaderValue, Method, Request, Response, Version};
 use super::body::{Body, Recorded};
 use super::connection::Leash;
 use super::error;
-use super::headers::{self, Client};
+use super::forwarding::{Client, entrance};
+use super::headers;
 use super::local::{Local, RunningRule};
 use super::record::Record;
 use crate::drain::Phase;
@@ -72,7 +73,7 @@ impl Proxy {
 
     /// Handles a request and answers it, whatever happens.
     pub(super) async fn answer(&self, mut request: Request<RequestBody>) -> Response<Recorded> {
-        let mut record = Record::open(&self.local, &self.leash, &request, self.client.ip_text());
+        let mut record = Record::open(&self.local, &self.leash, &request, &self.client);
         let (version, is_head) = (request.version(), request.method() == Method::HEAD);
         let mut response = match self.handle(&mut request, &mut record).await {
             Ok(response) => response,
@@ -162,10 +163,11 @@ impl Proxy {
         view: View<'a>,
         scratch: &'a mut crate::routing::Scratch,
     ) -> Origin<'a> {
+        let (scheme, port) = entrance(view.headers, &self.client);
         Origin {
-            scheme: "http",
+            scheme,
             authority: view.authority,
-            port: self.client.port,
+            port,
             path: view.normal_path(scratch),
             prefix_length: found.prefix_length,
             query: view.query,
