@@ -8,14 +8,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{FORWARDED, HOST};
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::hops::{self, Found, Hop};
+use super::proxy_protocol::Source;
 use crate::model::{ForwardingHeaders, ProxyProtocol, Trust};
 
 const X_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -34,7 +35,7 @@ pub(super) struct Client {
     ip: IpAddr,
     /// The same as text.
     text: HeaderValue,
-    /// Port of the listener.
+    /// Port it connected to: that of the listener, or of the balancer before it.
     port: u16,
     trust: Rc<Trust>,
     /// Whether it is a proxy whose word counts.
@@ -66,9 +67,9 @@ impl Client {
 
     /// Who is meant after a PROXY header. Without a source it stays who it is, but is not believed
     /// any more: it may speak for a stranger it cannot name.
-    pub(super) fn introduced(&self, source: Option<SocketAddr>) -> Self {
+    pub(super) fn introduced(&self, source: Option<Source>) -> Self {
         match source {
-            Some(source) => Self::new(source.ip(), self.port, &self.trust),
+            Some(source) => Self::new(source.address.ip(), source.entrance, &self.trust),
             None => Self {
                 trusted: false,
                 ..self.clone()
@@ -183,12 +184,12 @@ pub(super) fn entrance(headers: &HeaderMap, client: &Client) -> (&'static str, u
 
 /// Writes what backends are told about the client. Hop-by-hop headers, and those that the client
 /// [takes off](Client::takes_off), are gone already.
-pub(super) fn apply(headers: &mut HeaderMap, client: &Client) {
+/// `host` is what the client called us.
+pub(super) fn apply(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>) {
     if client.trusted {
-        vouched(headers, client);
+        vouched(headers, client, host);
         return;
     }
-    let host = headers.get(HOST).cloned();
     let mode = client.trust.headers;
     if mode.writes_forwarded() {
         let text = element(client.ip, host.as_ref(), Some(SCHEME));
@@ -205,8 +206,7 @@ pub(super) fn apply(headers: &mut HeaderMap, client: &Client) {
 }
 
 /// The same for a request of a trusted proxy: what it says is kept, and it joins the chain itself.
-fn vouched(headers: &mut HeaderMap, client: &Client) {
-    let host = headers.get(HOST).cloned();
+fn vouched(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>) {
     match client.trust.headers {
         ForwardingHeaders::XForwarded => extend_x(headers, client, host),
         ForwardingHeaders::Forwarded => {

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use http::header::HOST;
 use proptest::prelude::*;
 
 use super::*;
@@ -61,7 +62,8 @@ fn pass(headers: &mut HeaderMap, client: &Client) {
     while let Some(name) = headers.keys().find(|name| client.takes_off(name)).cloned() {
         headers.remove(name);
     }
-    apply(headers, client);
+    let host = headers.get(HOST).cloned();
+    apply(headers, client, host);
 }
 
 const LIES: &[(&str, &str)] = &[
@@ -359,12 +361,20 @@ fn the_way_in_is_what_a_trusted_proxy_says_it_is() {
 fn a_proxy_header_puts_another_client_in_the_place_of_the_peer() {
     let proxy = trusted(ForwardingHeaders::XForwarded);
     let lie = [("host", "a"), ("x-forwarded-for", "1.2.3.4")];
+    let source = |text: &str| {
+        let address = text.parse().expect("address");
+        Some(Source {
+            address,
+            entrance: 80,
+        })
+    };
     let seen_for = |client: &Client| told(client, &lie)[1].clone();
-    let named = proxy.introduced("198.51.100.1:40000".parse().ok());
+    let named = proxy.introduced(source("198.51.100.1:40000"));
     assert_eq!(seen_for(&named), "x-forwarded-for: 198.51.100.1");
     assert_eq!(client_ip(&map(&lie), &named), "198.51.100.1");
-    let layered = proxy.introduced("10.0.0.9:40000".parse().ok());
+    let layered = proxy.introduced(source("10.0.0.9:40000"));
     assert_eq!(seen_for(&layered), "x-forwarded-for: 1.2.3.4, 10.0.0.9");
+    assert_eq!(entrance(&map(&lie), &named), ("http", 80));
     let unnamed = proxy.introduced(None);
     assert_eq!(seen_for(&unnamed), "x-forwarded-for: 10.0.0.1");
     assert!(proxy.may_introduce() && !stranger(ForwardingHeaders::Both).may_introduce());

@@ -132,11 +132,12 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    forwarding::apply(headers, client);
-    if !headers.contains_key(HOST) {
+    let host = headers.get(HOST).cloned();
+    if host.is_none() {
         // HTTP/1.0 may leave it out; HTTP/1.1, which is what the backend is spoken to, may not.
         headers.insert(HOST, HeaderValue::from_static("localhost"));
     }
+    forwarding::apply(headers, client, host);
     headers.append(VIA, via);
     let id = headers.get(&REQUEST_ID);
     if id.is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_LENGTH_MAX) {

@@ -2,7 +2,8 @@
 //!
 //! After HAProxy's `proxy-protocol.txt`. Bytes in, a verdict out: no socket, no clock. It accepts
 //! what the document allows and nothing beside it, because what follows the header is believed to
-//! come from the address in it. Nothing but the source is kept: the rest tells nobody anything here.
+//! come from the address in it. Nothing but the source and the port it connected to is kept: the rest
+//! tells nobody anything here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -28,8 +29,16 @@ pub(super) enum Parsed {
         length: usize,
         /// On whose behalf the connection is made. `None`: the proxy's own (a health check), or
         /// somebody without an IP address.
-        source: Option<SocketAddr>,
+        source: Option<Source>,
     },
+}
+
+/// On whose behalf a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) address: SocketAddr,
+    /// The port it connected to, at the proxy.
+    pub(super) entrance: u16,
 }
 
 /// Why the first bytes of a connection are no header.
@@ -88,7 +97,7 @@ fn line(bytes: &[u8]) -> Result<Parsed, Malformed> {
     })
 }
 
-fn line_source(text: &str) -> Result<Option<SocketAddr>, Malformed> {
+fn line_source(text: &str) -> Result<Option<Source>, Malformed> {
     let mut words = text.split(' ').skip(1);
     let family = words.next();
     if family == Some("UNKNOWN") {
@@ -108,7 +117,10 @@ fn line_source(text: &str) -> Result<Option<SocketAddr>, Malformed> {
     let (source, target) = (address(), address());
     let (source_port, target_port) = (words.next().and_then(port), words.next().and_then(port));
     match (source, target, source_port, target_port, words.next()) {
-        (Some(ip), Some(_), Some(port), Some(_), None) => Ok(Some(SocketAddr::new(ip, port))),
+        (Some(ip), Some(_), Some(port), Some(entrance), None) => Ok(Some(Source {
+            address: SocketAddr::new(ip, port),
+            entrance,
+        })),
         _ => Err(Malformed::Address),
     }
 }
@@ -153,7 +165,7 @@ fn binary(bytes: &[u8]) -> Result<Parsed, Malformed> {
     Ok(Parsed::Header { length, source })
 }
 
-fn binary_source(family: u8, header: &[u8]) -> Result<Option<SocketAddr>, Malformed> {
+fn binary_source(family: u8, header: &[u8]) -> Result<Option<Source>, Malformed> {
     let addresses = header.get(FIXED_BYTES..).unwrap_or_default();
     // Both addresses, and for IP both ports.
     let taken = match family >> 4 {
@@ -176,15 +188,14 @@ fn binary_source(family: u8, header: &[u8]) -> Result<Option<SocketAddr>, Malfor
             .map(|ip: &[u8; 16]| IpAddr::from(*ip)),
         _ => None,
     };
-    let ports = taken - 4;
-    let port = addresses
-        .get(ports..)
-        .and_then(|rest| rest.first_chunk())
-        .map(|port| u16::from_be_bytes(*port));
-    Ok(source
-        .zip(port)
-        .filter(|_| family & 15 == STREAM)
-        .map(|(ip, port)| SocketAddr::new(ip, port)))
+    let ports = addresses.get(taken - 4..).unwrap_or_default();
+    let (Some(ip), Some(&[a, b, c, d]), STREAM) = (source, ports.first_chunk(), family & 15) else {
+        return Ok(None);
+    };
+    Ok(Some(Source {
+        address: SocketAddr::new(ip, u16::from_be_bytes([a, b])),
+        entrance: u16::from_be_bytes([c, d]),
+    }))
 }
 
 /// Walks the extensions behind the addresses: each has to end within the header, and a checksum

@@ -42,13 +42,13 @@ fn with_checksum(extensions: &[(u8, &[u8])]) -> Vec<u8> {
     header
 }
 
-/// What is a header, and whom it names.
+/// What is a header, and whom it names: who connected to which port.
 type Good = (Vec<u8>, Option<&'static str>);
 
 fn good() -> Vec<Good> {
     let line = |text: &str| text.as_bytes().to_vec();
     let most = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
-    let four = Some("192.0.2.7:40000");
+    let four = Some("192.0.2.7:40000 443");
     let mut padded = V4.to_vec();
     padded.extend([0x04, 0, 1, 0]);
     let unix = [b'/'; 216];
@@ -59,19 +59,19 @@ fn good() -> Vec<Good> {
         ),
         (
             line("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"),
-            Some("255.255.255.255:65535"),
+            Some("255.255.255.255:65535 65535"),
         ),
         (
             line("PROXY TCP4 1.2.3.4 5.6.7.8 0 0\r\n"),
-            Some("1.2.3.4:0"),
+            Some("1.2.3.4:0 0"),
         ),
         (
             line("PROXY TCP6 2001:db8::7 2001:DB8::1 40000 443\r\n"),
-            Some("[2001:db8::7]:40000"),
+            Some("[2001:db8::7]:40000 443"),
         ),
         (
             line(&format!("PROXY TCP6 {most} {most} 65535 65535\r\n")),
-            Some("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"),
+            Some("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535 65535"),
         ),
         (line("PROXY UNKNOWN\r\n"), None),
         (
@@ -79,7 +79,7 @@ fn good() -> Vec<Good> {
             None,
         ),
         (binary(0x21, 0x11, V4), four),
-        (binary(0x21, 0x21, &v6()), Some("[2001:db8::7]:40000")),
+        (binary(0x21, 0x21, &v6()), Some("[2001:db8::7]:40000 443")),
         (binary(0x21, 0x31, &unix), None),
         (binary(0x21, 0x12, V4), None),
         (binary(0x21, 0x00, &[]), None),
@@ -104,7 +104,13 @@ fn good() -> Vec<Good> {
 #[test]
 fn a_header_names_the_source_and_its_own_length_and_is_incomplete_at_every_byte_before() {
     for (header, source) in good() {
-        let source = source.map(|text| text.parse().expect("address"));
+        let source = source.map(|text| {
+            let (address, entrance) = text.split_once(' ').expect("two words");
+            Source {
+                address: address.parse().expect("address"),
+                entrance: entrance.parse().expect("port"),
+            }
+        });
         let length = header.len();
         let whole = Ok(Parsed::Header { length, source });
         assert_eq!(parse(&header), whole, "{header:?}");

@@ -240,6 +240,21 @@ async fn a_redirect_leads_back_the_way_the_client_came() {
     }
 }
 
+#[tokio::test]
+async fn a_redirect_behind_a_tcp_balancer_names_the_balancers_port() {
+    let app = origin("app").await;
+    let config = Config::new()
+        .backend("app", app.address())
+        .rule("filters: {redirect: {path: {full: /new}}}");
+    let proxy = Proxy::start(&config.listener(REQUIRED)).await;
+    for (port, location) in [(80, "http://a/new"), (8000, "http://a:8000/new")] {
+        let header = format!("PROXY TCP4 198.51.100.1 192.0.2.1 40000 {port}\r\n");
+        let answer = exchange(proxy.address(), &format!("{header}{REQUEST}")).await;
+        let line = format!("\r\nlocation: {location}\r\n");
+        assert!(answer.contains(&line), "{answer}");
+    }
+}
+
 /// A header of version 2.
 fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
