@@ -105,7 +105,11 @@ pub(crate) async fn start(options: Options) -> Result<Running, StartError> {
     let listeners: Result<Vec<_>, _> = settings
         .listeners
         .iter()
-        .map(|one| proxy::bind(one.address, worker_count))
+        .map(|one| {
+            let mut bound = proxy::bind(one.address, worker_count)?;
+            bound.trust = one.trust.clone();
+            Ok(bound)
+        })
         .collect();
     let listeners = listeners.map_err(StartError::Bind)?;
     let control = settings.control.as_ref().map(bind_control).transpose()?;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Base, schema_json};
-use crate::model::Overrides;
+use crate::model::{ForwardingHeaders, Overrides, ProxyProtocol};
 use crate::routing::PathEdit;
 use crate::upstream::Target;
 
@@ -81,6 +81,7 @@ fn every_shipped_file_loads_without_a_warning() {
         "ab",
         "blue-green",
         "filters",
+        "behind-a-load-balancer",
         "reference",
     ] {
         assert!(names.contains(&format!("{name}.yaml")), "{name} is missing");
@@ -184,6 +185,10 @@ fn the_reference_means_what_it_says() {
         include_str!("../../config/reference.yaml"),
     );
     let base = base.unwrap_or_else(|problems| panic!("{problems}"));
+    let trust = &base.settings().listeners[2].trust;
+    assert!(trust.covers([10, 9, 8, 7].into()) && !trust.covers([127, 0, 0, 1].into()));
+    assert_eq!(trust.headers, ForwardingHeaders::Both);
+    assert_eq!(trust.proxy_protocol, ProxyProtocol::Required);
     let blueprint = base.blueprint(&Overrides::new());
     let [insiders, moved, legacy, everyone] = blueprint.rules.as_slice() else {
         panic!("four rules");

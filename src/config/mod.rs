@@ -19,6 +19,7 @@ mod routes;
 mod schema;
 mod settings;
 mod shadow;
+mod trust;
 mod units;
 mod yaml;
 

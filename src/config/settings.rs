@@ -8,8 +8,9 @@ use serde_saphyr::Location;
 use super::names::{self, Unique, bad_host};
 use super::problem::Report;
 use super::schema::{self, At, Document};
+use super::trust;
 use super::units::{address, duration, overlaps, positive_duration};
-use crate::model::RouteName;
+use crate::model::{RouteName, Trust};
 use crate::routing::HostPattern;
 
 const API_VERSION: &str = "pointsman.dev/v1";
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
 pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    /// Whom it believes when it is told who the client is.
+    pub(crate) trust: Trust,
 }
 
 /// Where the control API listens and who may call it.
@@ -150,6 +153,7 @@ fn listeners(document: &At<Document>, report: &mut Report) -> Vec<(Listener, Loc
         if names::read(&one.name, RouteName::parse, report).is_some() {
             names.check("listener", &one.name, report);
         }
+        let trust = trust::compile(one, report);
         let Some(address) = address(&one.address, report) else {
             continue;
         };
@@ -165,7 +169,12 @@ fn listeners(document: &At<Document>, report: &mut Report) -> Vec<(Listener, Loc
                 .also(*first, "the other one");
         }
         let name = one.name.value.clone();
-        found.push((Listener { name, address }, place));
+        let listener = Listener {
+            name,
+            address,
+            trust,
+        };
+        found.push((listener, place));
     }
     found
 }
@@ -262,6 +271,7 @@ fn allowed_origin(origin: &At<String>, report: &mut Report) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::Base;
+    use crate::model::{ForwardingHeaders, ProxyProtocol};
 
     fn settings(text: &str) -> Settings {
         let head =
@@ -287,6 +297,38 @@ mod tests {
             (found.client_idle, found.access_log),
             (seconds(75), AccessLog::Errors)
         );
+    }
+
+    #[test]
+    fn a_listener_believes_nobody_unless_told() {
+        let listener = |options: &str| {
+            let text = format!(
+                "apiVersion: pointsman.dev/v1\nlisteners: [{{name: web, address: \"[::1]:80\"{options}}}]\n"
+            );
+            let base = Base::parse("test.yaml", &text);
+            let base = base.unwrap_or_else(|problems| panic!("{problems}"));
+            let codes = base.warnings().iter().map(|one| one.code);
+            let codes: Vec<_> = codes.filter(|code| *code != "no-routes").collect();
+            (base.settings().listeners[0].trust.clone(), codes)
+        };
+        assert_eq!(listener(""), (Trust::default(), vec![]));
+        let (trust, warnings) = listener(
+            ", trustedProxies: [10.0.0.0/8, \"::1\"], forwardingHeaders: both, proxyProtocol: required",
+        );
+        assert_eq!((trust.proxies.len(), warnings.len()), (2, 0));
+        assert_eq!(trust.headers, ForwardingHeaders::Both);
+        assert_eq!(trust.proxy_protocol, ProxyProtocol::Required);
+        for (options, warning) in [
+            (", proxyProtocol: required", "proxy-protocol-open"),
+            (
+                ", proxyProtocol: required, trustedProxies: []",
+                "proxy-protocol-open",
+            ),
+            (", trustedProxies: [0.0.0.0/0]", "trusts-everyone"),
+        ] {
+            assert_eq!(listener(options).1, [warning], "{options}");
+        }
+        assert_eq!(listener(", proxyProtocol: off").0, Trust::default());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! end. `TE: trailers` alone is written anew, because the next hop wants to know it, and `Upgrade`
 //! travels as an extension of the request until somebody decides about it.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE};
+use http::header::{HeaderName, TE};
 use http::{HeaderMap, HeaderValue, Version};
 
 use super::error::Malformed;
@@ -14,18 +14,14 @@ use super::framing::Framing;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upgrade(pub(crate) HeaderValue);
 
-/// Never taken off because `Connection` names them: that would let a client strip what backends
-/// rely on.
-const PROTECTED: [HeaderName; 8] = [
-    HOST,
-    CONTENT_LENGTH,
-    COOKIE,
-    AUTHORIZATION,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-];
+/// Whether a field is not taken off when `Connection` names it: that would let a client strip what
+/// backends rely on.
+fn is_protected(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization" | "content-length" | "cookie" | "forwarded" | "host" | "via" | "x-real-ip"
+    ) || name.starts_with("x-forwarded")
+}
 
 /// Whether a field of this name is for one hop only.
 pub(crate) fn is_for_one_hop(name: &str) -> bool {
@@ -107,7 +103,7 @@ impl Hop {
                 _ if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade_named = true,
                 _ => {
                     let name = HeaderName::from_bytes(option).map_err(|_| Malformed::Connection)?;
-                    if !PROTECTED.contains(&name) {
+                    if !is_protected(name.as_str()) {
                         self.named.push(name);
                     }
                 }

@@ -281,6 +281,7 @@ fn requests_that_leave_no_doubt_are_read() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, a row a request")]
 fn requests_that_two_readers_could_read_in_two_ways_are_refused() {
     use Malformed as M;
     let get = |lines: &str| format!("GET / HTTP/1.1\r\nhost: a\r\n{lines}\r\n\r\n");

@@ -69,7 +69,7 @@ metrics! {
     ACCEPT_ERRORS: COUNTER "pointsman_downstream_accept_errors_total" ["worker"]
         "Client connections that could not be taken, for want of file descriptors mostly.",
     PROTOCOL_ERRORS: COUNTER "pointsman_downstream_protocol_errors_total" ["worker"]
-        "Client connections closed because they broke the protocol.",
+        "Client connections closed because they broke the protocol, PROXY headers included.",
     DRAIN_CUT: COUNTER "pointsman_drain_cut_total" ["worker"]
         "Client connections that were still busy when the time to drain was over.",
     LOG_DROPPED: COUNTER "pointsman_access_log_dropped_total" ["worker"]

@@ -1,4 +1,4 @@
-//! The words of Pointsman: names, weights, splits, dice, revisions.
+//! The words of Pointsman: names, weights, splits, dice, revisions, networks.
 //!
 //! Pure values without IO, clock or chance. Everything else is built from them, so a bare `String`
 //! or `u32` never has to cross a module.
@@ -6,11 +6,15 @@
 mod dice;
 mod fault;
 mod name;
+mod network;
 mod revision;
+mod trust;
 mod weight;
 
 pub(crate) use dice::Dice;
 pub(crate) use fault::Fault;
 pub(crate) use name::{BackendName, NameError, RouteName, RuleId, RuleName};
+pub(crate) use network::{Network, NetworkError};
 pub(crate) use revision::Revision;
+pub(crate) use trust::{ForwardingHeaders, ProxyProtocol, Trust};
 pub(crate) use weight::{Overrides, Split, Weight, WeightError, Weights};

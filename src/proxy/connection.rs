@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -19,6 +19,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 
 use super::http1;
+use super::introduction::introduce;
 use super::leash::{Leash, Pull};
 use super::local::Local;
 use super::service::Proxy;
@@ -42,9 +43,15 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, proxy: Proxy, leash: &Leash) {
+pub(super) async fn serve(stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
     let local = Rc::clone(&proxy.local);
     let mut socket = Socket::new(stream, BytesMut::new());
+    let introduced = leash
+        .unless_closing(pin!(introduce(&mut socket, &mut proxy)))
+        .await;
+    if introduced != Some(true) {
+        return;
+    }
     let detected = leash
         .unless_closing(pin!(detect(&mut socket, &local)))
         .await;
@@ -144,47 +151,28 @@ enum Protocol {
 /// Reads what tells the protocols apart, and leaves it in the socket's input. `None`: the client is
 /// gone, or too slow.
 async fn detect(socket: &mut Socket, local: &Local) -> Option<Protocol> {
-    let first = poll_fn(|cx| poll_more(socket, cx)).await;
-    match first? {
-        Verdict::Known(protocol) => Some(protocol),
-        Verdict::MoreNeeded => {
-            let rest = pin!(poll_fn(|cx| {
-                loop {
-                    match ready!(poll_more(socket, cx)) {
-                        Some(Verdict::MoreNeeded) => {}
-                        Some(Verdict::Known(protocol)) => return Poll::Ready(Some(protocol)),
-                        None => return Poll::Ready(None),
-                    }
-                }
-            }));
-            let due = Instant::now() + PREFACE_TIMEOUT;
-            local.deadlines.by(due, rest).await.flatten()
+    if socket.input.is_empty() && !socket.more().await {
+        return None;
+    }
+    let told = pin!(async {
+        loop {
+            match judge(&socket.input) {
+                Some(protocol) => return Some(protocol),
+                None if socket.more().await => {}
+                None => return None,
+            }
         }
-    }
+    });
+    let due = Instant::now() + PREFACE_TIMEOUT;
+    local.deadlines.by(due, told).await.flatten()
 }
 
-fn poll_more(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Option<Verdict>> {
-    match ready!(socket.poll_read(0, cx)) {
-        Ok(0) | Err(_) => Poll::Ready(None),
-        Ok(_) => Poll::Ready(Some(judge(&socket.input))),
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Known(Protocol),
-    MoreNeeded,
-}
-
-/// What the first bytes say.
-fn judge(seen: &[u8]) -> Verdict {
+/// What the first bytes say; `None` while they say too little.
+fn judge(seen: &[u8]) -> Option<Protocol> {
     if seen.starts_with(PREFACE) {
-        Verdict::Known(Protocol::Http2)
-    } else if PREFACE.starts_with(seen) {
-        Verdict::MoreNeeded
-    } else {
-        Verdict::Known(Protocol::Http1)
+        return Some(Protocol::Http2);
     }
+    (!PREFACE.starts_with(seen)).then_some(Protocol::Http1)
 }
 
 /// A connection that is open: counted, and on its leash. Both end when it is dropped.
@@ -223,14 +211,14 @@ mod tests {
     #[test]
     fn the_first_bytes_tell_the_protocols_apart() {
         for http1 in ["GET / HTTP/1.1", "POST", "PRI * HTTP/1.1\r\n", "P0", "x"] {
-            assert_eq!(judge(http1.as_bytes()), Verdict::Known(Protocol::Http1));
+            assert_eq!(judge(http1.as_bytes()), Some(Protocol::Http1));
         }
         for short in 0..PREFACE.len() {
-            assert_eq!(judge(&PREFACE[..short]), Verdict::MoreNeeded);
+            assert_eq!(judge(&PREFACE[..short]), None);
         }
         let mut more = PREFACE.to_vec();
-        assert_eq!(judge(&more), Verdict::Known(Protocol::Http2));
+        assert_eq!(judge(&more), Some(Protocol::Http2));
         more.extend(b"\0\0\0");
-        assert_eq!(judge(&more), Verdict::Known(Protocol::Http2));
+        assert_eq!(judge(&more), Some(Protocol::Http2));
     }
 }

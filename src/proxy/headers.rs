@@ -1,20 +1,18 @@
 //! Headers at the two edges: what is refused, what is taken off, what is put on.
 //!
-//! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). Forwarding fields from clients
-//! are not trusted: they are replaced, not extended, so that nobody can claim another address.
+//! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). What says where a request comes
+//! from is the business of [`forwarding`].
 
 use http::header::{COOKIE, HOST, HeaderName, TE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use rand::Rng;
 
+use super::forwarding::{self, Client};
 use crate::http1::{self, Upgrade};
 use crate::model::Fault;
 use crate::upstream::RequestBody;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Longest request id that is passed on; a longer one is replaced.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
@@ -40,20 +38,6 @@ pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
     }
     Ok(())
 }
-/// What a connection knows about its client, once for all its requests.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    /// The peer's address, as text.
-    pub(super) ip: HeaderValue,
-    /// Port of the listener.
-    pub(super) port: u16,
-}
-
-impl Client {
-    pub(super) fn ip_text(&self) -> &str {
-        self.ip.to_str().unwrap_or("")
-    }
-}
 
 /// How many headers a request gets on its way, at most.
 const ADDED_HEADERS: usize = 5;
@@ -73,16 +57,13 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
     let headers = request.headers_mut();
     // Once for all that is put on, instead of growing twice.
     headers.reserve(ADDED_HEADERS);
-    headers.insert(FORWARDED_FOR, client.ip.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(FORWARDED_HOST, host),
+    strip(headers, |name| client.takes_off(name));
+    let host = headers.get(HOST).cloned();
+    if host.is_none() {
         // HTTP/1.0 may leave it out; HTTP/1.1, which is what the backend is spoken to, may not.
-        None => {
-            headers.remove(FORWARDED_HOST);
-            headers.insert(HOST, HeaderValue::from_static("localhost"))
-        }
-    };
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+    }
+    forwarding::apply(headers, client, host);
     headers.append(VIA, via);
     let id = headers.get(&REQUEST_ID);
     if id.is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_LENGTH_MAX) {
@@ -124,12 +105,17 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let trailers = headers
         .get(TE)
         .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    let one_hop = |name: &&HeaderName| http1::is_for_one_hop(name.as_str());
-    while let Some(name) = headers.keys().find(one_hop).cloned() {
-        headers.remove(name);
-    }
+    strip(headers, |name| http1::is_for_one_hop(name.as_str()));
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes off what is there, found by looking at each name once: that costs less than a look-up of
+/// each name that is not there.
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
+        headers.remove(name);
     }
 }
 
@@ -151,6 +137,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use rand::SeedableRng as _;
     use rand::rngs::SmallRng;
 
@@ -166,10 +154,7 @@ mod tests {
 
     fn prepared(headers: &[(&str, &str)]) -> HeaderMap {
         let mut request = request("/", headers);
-        let client = Client {
-            ip: HeaderValue::from_static("192.0.2.7"),
-            port: 80,
-        };
+        let client = Client::new([192, 0, 2, 7].into(), 80, &Rc::default());
         prepare(&mut request, &client, &mut SmallRng::seed_from_u64(1));
         request.headers().clone()
     }

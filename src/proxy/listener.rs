@@ -9,6 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::model::Trust;
+
 /// Connections that may wait to be accepted, for each socket.
 const BACKLOG: i32 = 1024;
 
@@ -18,6 +20,8 @@ pub(crate) struct Bound {
     /// The real address: port 0 has become a number.
     pub(crate) address: SocketAddr,
     pub(crate) sockets: Vec<TcpListener>,
+    /// Whom it believes when it is told who the client is; nobody, until somebody is named.
+    pub(crate) trust: Trust,
 }
 
 /// Why an address cannot be listened on.
@@ -76,7 +80,11 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<Bound, BindErr
     for _ in 1..workers {
         sockets.push(socket(address, Sharing::ReusePort).map_err(fail)?);
     }
-    Ok(Bound { address, sockets })
+    Ok(Bound {
+        address,
+        sockets,
+        trust: Trust::default(),
+    })
 }
 
 fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {

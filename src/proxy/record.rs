@@ -9,6 +9,7 @@ use std::time::Instant;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request, StatusCode, Version};
 
+use super::forwarding::{Client, client_ip};
 use super::leash::Leash;
 use super::local::{Local, RunningChoice, RunningRule};
 use crate::metrics::SeriesCells;
@@ -61,20 +62,20 @@ impl Record {
     }
 
     /// Takes down, for the log, what the request is and whose.
-    pub(super) fn describe(&mut self, request: &Request<RequestBody>, client: &str) {
+    pub(super) fn describe(&mut self, request: &Request<RequestBody>, client: &Client) {
         if self.is_logged() {
             self.line = Some(line(request, client));
         }
     }
 
     /// The same for what is no request: what its first line says, as far as it says it.
-    pub(super) fn describe_refused(&mut self, first_line: &[u8], client: &str) {
+    pub(super) fn describe_refused(&mut self, first_line: &[u8], client: &Client) {
         if self.is_logged() {
             let mut words = first_line
                 .split(|b| *b == b' ')
                 .map(String::from_utf8_lossy);
             self.line = Some(Box::new(Line {
-                client_ip: client.to_owned(),
+                client_ip: client_ip(&HeaderMap::new(), client).into_owned(),
                 method: words.next().unwrap_or_default().into_owned(),
                 path: words.next().unwrap_or_default().into_owned(),
                 protocol: "HTTP/1.1",
@@ -187,14 +188,14 @@ impl Drop for Record {
     }
 }
 
-fn line(request: &Request<RequestBody>, client: &str) -> Box<Line> {
+fn line(request: &Request<RequestBody>, client: &Client) -> Box<Line> {
     let headers = request.headers();
     let host = request
         .uri()
         .authority()
         .map(|authority| authority.as_str().to_owned());
     Box::new(Line {
-        client_ip: client.to_owned(),
+        client_ip: client_ip(headers, client).into_owned(),
         method: request.method().as_str().to_owned(),
         host: host.unwrap_or_else(|| text(headers.get(http::header::HOST))),
         path: request.uri().path().to_owned(),

@@ -12,7 +12,8 @@ use http::{HeaderValue, Method, Request, Response, Version};
 
 use super::body::{Body, Recorded};
 use super::error;
-use super::headers::{self, Client};
+use super::forwarding::{Client, entrance};
+use super::headers;
 use super::leash::Leash;
 use super::local::{Local, RunningRule};
 use super::record::Record;
@@ -80,7 +81,7 @@ impl Proxy {
         interim: &dyn Interim,
     ) -> Response<Recorded> {
         let mut record = Record::open(&self.local, &self.leash);
-        record.describe(&request, self.client.ip_text());
+        record.describe(&request, &self.client);
         let (version, is_head) = (request.version(), request.method() == Method::HEAD);
         let mut response = match self.handle(&mut request, interim, &mut record).await {
             Ok(response) => response,
@@ -107,7 +108,7 @@ impl Proxy {
     /// `line` is its first.
     pub(super) fn refuse(&self, line: &[u8], malformed: Malformed) -> Response<Recorded> {
         let mut record = Record::open(&self.local, &self.leash);
-        record.describe_refused(line, self.client.ip_text());
+        record.describe_refused(line, &self.client);
         self.local.cells().protocol_errors.add(1);
         let failure = Failure {
             fault: error::fault_of(malformed),
@@ -180,10 +181,11 @@ impl Proxy {
         view: View<'a>,
         scratch: &'a mut crate::routing::Scratch,
     ) -> Origin<'a> {
+        let (scheme, port) = entrance(view.headers, &self.client);
         Origin {
-            scheme: "http",
+            scheme,
             authority: view.authority,
-            port: self.client.port,
+            port,
             path: view.normal_path(scratch),
             prefix_length: found.prefix_length,
             query: view.query,

@@ -12,20 +12,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::connection::{Open, serve};
-use super::headers::Client;
+use super::forwarding::Client;
 use super::leash::Patience;
 use super::listener::Bound;
 use super::local::{Local, Shared};
 use super::service::Proxy;
 use crate::drain::{Phase, Watch};
 use crate::metrics::Registry;
+use crate::model::Trust;
 use crate::snapshot::Reader;
 use crate::telemetry::AccessLog;
 
@@ -91,10 +91,10 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
     };
     let mut handles = Vec::with_capacity(workers);
     let mut started = Vec::with_capacity(workers);
-    let mut sockets: Vec<Vec<StdListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     for bound in listeners {
         for (share, socket) in sockets.iter_mut().zip(bound.sockets) {
-            share.push(socket);
+            share.push((socket, bound.trust.clone()));
         }
     }
     for (number, sockets) in sockets.into_iter().enumerate() {
@@ -117,6 +117,9 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
     Ok(Workers(handles))
 }
 
+/// A worker's share of a listener.
+type Socket = (StdListener, Trust);
+
 struct Worker {
     number: usize,
     shared: Shared,
@@ -125,7 +128,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn main(self, sockets: Vec<StdListener>, up: oneshot::Sender<io::Result<()>>) {
+    fn main(self, sockets: Vec<Socket>, up: oneshot::Sender<io::Result<()>>) {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
@@ -136,7 +139,7 @@ impl Worker {
         }
     }
 
-    async fn run(self, sockets: Vec<StdListener>, up: oneshot::Sender<io::Result<()>>) {
+    async fn run(self, sockets: Vec<Socket>, up: oneshot::Sender<io::Result<()>>) {
         let Self {
             number,
             shared,
@@ -145,8 +148,10 @@ impl Worker {
         } = self;
         let reader = shared.reader.clone();
         let local = Local::new(number, shared);
-        let listeners: io::Result<Vec<_>> =
-            sockets.into_iter().map(TcpListener::from_std).collect();
+        let listeners: io::Result<Vec<_>> = sockets
+            .into_iter()
+            .map(|(socket, trust)| Ok((TcpListener::from_std(socket)?, Rc::new(trust))))
+            .collect();
         let listeners = match listeners {
             Ok(listeners) => listeners,
             Err(error) => return drop(up.send(Err(error))),
@@ -160,8 +165,9 @@ impl Worker {
         // The tasks of all connections hold this; when the last is gone, so is the last sender.
         let (busy, mut idle) = tokio::sync::mpsc::channel::<()>(1);
         let mut accepting = Vec::new();
-        for listener in listeners {
+        for (listener, trust) in listeners {
             let accept = Accept {
+                trust,
                 local: Rc::clone(&local),
                 watch: watch.clone(),
                 busy: busy.clone(),
@@ -181,6 +187,7 @@ impl Worker {
 
 /// Takes connections from one socket.
 struct Accept {
+    trust: Rc<Trust>,
     local: Rc<Local>,
     watch: Watch,
     busy: tokio::sync::mpsc::Sender<()>,
@@ -224,15 +231,10 @@ impl Accept {
     fn take(&self, stream: TcpStream, peer: std::net::IpAddr, port: u16) {
         // A socket that refuses is closed already, and serving it will say so.
         stream.set_nodelay(true).unwrap_or_default();
-        let ip = HeaderValue::try_from(peer.to_canonical().to_string());
-        let client = Client {
-            ip: ip.unwrap_or(HeaderValue::from_static("unknown")),
-            port,
-        };
         let open = Open::new(&self.local);
         let proxy = Proxy {
             local: Rc::clone(&self.local),
-            client: Rc::new(client),
+            client: Rc::new(Client::new(peer, port, &self.trust)),
             leash: Rc::clone(&open.leash),
         };
         let busy = self.busy.clone();

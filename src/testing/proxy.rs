@@ -20,6 +20,7 @@ use crate::app::{self, Leave, Options, Running, Source};
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     settings: String,
+    listener: String,
     rules: String,
     routes: String,
     backends: String,
@@ -74,11 +75,20 @@ impl Config {
         self
     }
 
+    /// Options of the listener, as the inside of a YAML map in braces.
+    #[must_use]
+    pub fn listener(mut self, yaml: &str) -> Self {
+        self.listener.push_str(", ");
+        self.listener.push_str(yaml);
+        self
+    }
+
     /// The file.
     #[must_use]
     pub fn yaml(&self) -> String {
         let Self {
             settings,
+            listener,
             rules,
             routes,
             backends,
@@ -90,7 +100,7 @@ impl Config {
         };
         format!(
             "apiVersion: pointsman.dev/v1\n\
-             listeners:\n  - {{name: web, address: \"127.0.0.1:0\"}}\n\
+             listeners:\n  - {{name: web, address: \"127.0.0.1:0\"{listener}}}\n\
              control: {{address: \"127.0.0.1:0\"}}\n\
              drain: {{delay: 0s, timeout: 2s}}\n\
              {settings}routes:\n{app}{routes}backends:\n{backends}"

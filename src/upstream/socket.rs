@@ -5,7 +5,7 @@
 //! few busy ones use the same few warm buffers in turn.
 
 use std::cell::RefCell;
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -88,6 +88,11 @@ impl Socket {
         }
         // A future without a state of its own: it may be made anew for each poll.
         pin!(self.stream.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// Reads once; false when nothing more will come.
+    pub(crate) async fn more(&mut self) -> bool {
+        matches!(poll_fn(|cx| self.poll_read(0, cx)).await, Ok(1..))
     }
 
     /// Writes everything, or as much as goes now.

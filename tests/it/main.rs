@@ -6,6 +6,7 @@
 mod binary;
 mod faults;
 mod filters;
+mod forwarding;
 mod framing;
 mod headers;
 mod http2;

@@ -20,7 +20,7 @@ impl Raw {
         Self::over(TcpStream::connect(address).await.expect("it listens"))
     }
 
-    fn over(stream: TcpStream) -> Self {
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("an open socket");
         Self {
             stream,
@@ -29,15 +29,16 @@ impl Raw {
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
-        self.stream
-            .write_all(text.as_bytes())
-            .await
-            .expect("it reads");
+        self.send_bytes(text.as_bytes()).await;
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("it reads");
     }
 
     /// Sends what the other side will take: it may have answered and closed before the end.
-    pub(crate) async fn offer(&mut self, text: &str) {
-        drop(self.stream.write_all(text.as_bytes()).await);
+    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
+        drop(self.stream.write_all(bytes.as_ref()).await);
     }
 
     /// Reads until `end` has come, and takes everything up to there.

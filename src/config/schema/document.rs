@@ -51,6 +51,42 @@ pub(crate) struct Listener {
     /// takes any free port.
     #[schemars(example = &"0.0.0.0:8080", example = &"[::]:8080")]
     pub(crate) address: At<String>,
+    /// Proxies and load balancers in front of this listener, as addresses or networks. What they
+    /// say about the client is believed; what anybody else says is replaced.
+    #[schemars(extend("default" = []), example = ["10.0.0.0/8", "fd00::/8", "192.0.2.7"])]
+    pub(crate) trusted_proxies: Option<Vec<At<String>>>,
+    /// Which headers tell backends where a request comes from, and are believed when a trusted
+    /// proxy sends them: `xForwarded` (`X-Forwarded-For`, `-Proto`, `-Host`), `forwarded` (RFC
+    /// 7239), or `both` (both are written, `X-Forwarded-*` is read).
+    #[schemars(extend("default" = "xForwarded"))]
+    pub(crate) forwarding_headers: Option<ForwardingHeaders>,
+    /// Whether every connection begins with a PROXY header, version 1 or 2: `off` or `required`.
+    /// When required, connections without a valid one are closed; if there are `trustedProxies`,
+    /// only they may connect.
+    #[schemars(extend("default" = "off"))]
+    pub(crate) proxy_protocol: Option<At<ProxyProtocol>>,
+}
+
+/// Which headers say where a request comes from.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ForwardingHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded`, of RFC 7239.
+    Forwarded,
+    /// Both.
+    Both,
+}
+
+/// Whether connections begin with a PROXY header.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ProxyProtocol {
+    /// A PROXY header is a broken request.
+    Off,
+    /// Version 1 or 2.
+    Required,
 }
 
 /// Where the control API listens and who may call it.

@@ -10,7 +10,10 @@ mod json;
 mod rule;
 
 pub(crate) use at::{At, Number, Pairs};
-pub(crate) use document::{AccessLog, Backend, Balance, Control, Document, Protocol};
+pub(crate) use document::{
+    AccessLog, Backend, Balance, Control, Document, ForwardingHeaders, Listener, Protocol,
+    ProxyProtocol,
+};
 pub(crate) use json::schema_json;
 pub(crate) use rule::{
     Filters, HeaderEdits, Match, OnUnavailable, PathEdit, PathMatch, Redirect, Rewrite, Route,
