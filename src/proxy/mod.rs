@@ -8,9 +8,11 @@
 //! its own worker's cells.
 
 mod body;
+mod call;
 mod connection;
 mod deadline;
 mod error;
+mod grpc;
 mod headers;
 mod http1;
 mod leash;
