@@ -143,7 +143,8 @@ fn add_series(page: &mut Page, key: &SeriesKey, series: &Series, now: u64) {
             .faults()
             .for_each(|(reason, n)| *faults.entry(reason).or_default() += n);
         for (status, n) in cells.calls() {
-            let (_, count) = calls.entry(status.number()).or_insert((status.label(), 0));
+            let call = calls.entry(status.number());
+            let (_, count) = call.or_insert_with(|| (status.label(), 0));
             *count += n;
         }
     }

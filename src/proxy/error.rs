@@ -279,17 +279,18 @@ mod tests {
 
     #[test]
     fn a_call_is_told_what_its_client_would_have_made_of_the_http_status() {
+        let exceptions = [
+            (Fault::MethodRefused, GrpcStatus::Unimplemented),
+            (Fault::RequestBody, GrpcStatus::Cancelled),
+            (Fault::BackendInvalid, GrpcStatus::Unavailable),
+            (Fault::RequestTimeout, GrpcStatus::DeadlineExceeded),
+            (Fault::Deadline, GrpcStatus::DeadlineExceeded),
+            (Fault::Truncated, GrpcStatus::Internal),
+        ];
         for &fault in Fault::ALL {
             let (_, status, grpc, ..) = look_up(fault);
-            let exception = match fault {
-                Fault::RequestBody => Some(GrpcStatus::Cancelled),
-                Fault::BackendInvalid => Some(GrpcStatus::Unavailable),
-                Fault::RequestTimeout | Fault::Deadline => Some(GrpcStatus::DeadlineExceeded),
-                Fault::Truncated => Some(GrpcStatus::Internal),
-                Fault::MethodRefused => Some(GrpcStatus::Unimplemented),
-                _ => None,
-            };
-            let wanted = exception.unwrap_or_else(|| GrpcStatus::of_http(status));
+            let exception = exceptions.iter().find(|(one, _)| *one == fault);
+            let wanted = exception.map_or_else(|| GrpcStatus::of_http(status), |it| it.1);
             assert_eq!(grpc, wanted, "{fault}");
         }
     }

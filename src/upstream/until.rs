@@ -4,15 +4,17 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 
-use super::body::{BodyError, ClientBroke, RequestBody};
+use super::body::{ClientBroke, PolledFrame, RequestBody};
+
+/// Says whether time is over, and wakes the waker it was given last when it is.
+type Clock = dyn FnMut(&Waker) -> bool;
 
 /// A body, and who says that it is over.
 pub(crate) struct Until {
     pub(super) body: RequestBody,
-    is_over: Box<dyn FnMut(&Waker) -> bool>,
+    is_over: Box<Clock>,
 }
 
 impl fmt::Debug for Until {
@@ -22,8 +24,7 @@ impl fmt::Debug for Until {
 }
 
 impl Until {
-    /// Ends in an error as soon as `is_over` says so. It is asked whenever the body is, and has to
-    /// wake the waker it was given last when its answer changes.
+    /// Ends in an error as soon as `is_over` says so, which is asked whenever the body is.
     pub(super) fn new(body: RequestBody, is_over: impl FnMut(&Waker) -> bool + 'static) -> Self {
         Self {
             body,
@@ -37,10 +38,7 @@ impl Until {
         (Self { body, ..self }, broken)
     }
 
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         if (self.is_over)(cx.waker()) {
             // The backend hears that nobody wants its answer any more, not that we broke.
             let reason = h2::Error::from(h2::Reason::CANCEL);

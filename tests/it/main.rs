@@ -7,6 +7,7 @@ mod binary;
 mod faults;
 mod filters;
 mod framing;
+mod grpc;
 mod headers;
 mod http2;
 mod interim;
