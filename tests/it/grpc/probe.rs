@@ -154,7 +154,21 @@ impl Probe {
     /// Gives back every message as it comes.
     async fn echo(self, request: Request<Streaming<Bytes>>) -> Result<Response<Messages>, Status> {
         let (metadata, _, messages) = request.into_parts();
-        self.begin(&metadata, messages.boxed())
+        let hangs = text(&metadata, "x-hang").is_some();
+        let held = Held(Some(Arc::clone(&self.seen)));
+        let answer = move |(mut messages, mut held): (Streaming<Bytes>, Held)| async move {
+            match messages.message().await.transpose() {
+                Some(message) => Some((message, (messages, held))),
+                // As in `sum`.
+                None if hangs => std::future::pending().await,
+                None => {
+                    held.0 = None;
+                    None
+                }
+            }
+        };
+        let answers = stream::unfold((messages, held), answer);
+        self.begin(&metadata, answers.boxed())
     }
 }
 
