@@ -33,10 +33,10 @@ enum Afterwards {
 
 type Row = (Side, StatusCode, GrpcStatus, Afterwards, &'static str);
 
-/// The table. The gRPC column is what clients would make of the HTTP status by themselves, but where
-/// that says too little: a version that is not there is UNAVAILABLE (the Gateway API's word for a
-/// `GRPCRoute`), which clients may try again; one that is too slow is DEADLINE_EXCEEDED, because it
-/// may have acted; one that breaks off is what its broken stream reads as.
+/// The table. The gRPC column is what clients would make of the HTTP status by themselves, except
+/// where that says too little: a backend that cannot be resolved is UNAVAILABLE, the Gateway API's
+/// word for it in a `GRPCRoute`; one that is too slow is DEADLINE_EXCEEDED, because it may have acted
+/// and UNAVAILABLE is tried again; one that breaks off is what its broken stream reads as.
 #[expect(
     clippy::too_many_lines,
     reason = "a table without logic, a row a fault"

@@ -138,7 +138,7 @@ impl Probe {
     async fn sum(self, request: Request<Streaming<Bytes>>) -> Result<Response<Bytes>, Status> {
         let (metadata, _, mut messages) = request.into_parts();
         let response = self.begin(&metadata, ())?;
-        let mut held = Held(Some(self.seen));
+        let held = Held(Some(self.seen));
         let mut sum = 0;
         while let Some(message) = messages.message().await? {
             sum += message.len();
@@ -147,7 +147,7 @@ impl Probe {
             // tonic shows a request that was cancelled as one that has ended.
             std::future::pending::<()>().await;
         }
-        held.0 = None;
+        held.done();
         Ok(response.map(|()| Bytes::from(sum.to_string())))
     }
 
@@ -156,13 +156,13 @@ impl Probe {
         let (metadata, _, messages) = request.into_parts();
         let hangs = text(&metadata, "x-hang").is_some();
         let held = Held(Some(Arc::clone(&self.seen)));
-        let answer = move |(mut messages, mut held): (Streaming<Bytes>, Held)| async move {
+        let answer = move |(mut messages, held): (Streaming<Bytes>, Held)| async move {
             match messages.message().await.transpose() {
                 Some(message) => Some((message, (messages, held))),
                 // As in `sum`.
                 None if hangs => std::future::pending().await,
                 None => {
-                    held.0 = None;
+                    held.done();
                     None
                 }
             }
@@ -174,6 +174,12 @@ impl Probe {
 
 /// Held by work that runs; counts it as cancelled when it is dropped first.
 struct Held(Option<Arc<Seen>>);
+
+impl Held {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
