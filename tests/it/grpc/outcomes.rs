@@ -237,7 +237,7 @@ async fn a_client_that_leaves_at_its_deadline_has_waited_in_vain() {
     let config = Config::new().backend_of(&entry("app", app.address()));
     let proxy = Proxy::start(&config.split(&[("app", 1)])).await;
     let mut client = proxy.h2_client().await;
-    for (wait, timeout) in [(195, "200m"), (50, "60S")] {
+    for (wait, timeout) in [(950, "1S"), (50, "60S")] {
         let request = by_hand(&[("grpc-timeout", timeout)]).map(whole);
         let wait = Duration::from_millis(wait);
         let gone = tokio::time::timeout(wait, client.start(request)).await;
