@@ -42,7 +42,7 @@ const QUEUE_LINES_MAX: usize = 4096;
 pub(crate) enum Logged {
     #[default]
     None,
-    /// Answered 5xx, answered by Pointsman itself, or broken off.
+    /// Answered 5xx or a failing gRPC status, answered by Pointsman itself, or broken off.
     Errors,
     All,
 }
@@ -62,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) protocol: &'static str,
     /// What the client was answered; 499 when it went away before.
     pub(crate) status: u16,
+    /// How a gRPC call ended; other requests have none.
+    pub(crate) grpc_status: Option<&'static str>,
     pub(crate) bytes_out: u64,
     pub(crate) duration_ms: f64,
     pub(crate) route: Option<Arc<str>>,

@@ -81,7 +81,7 @@ pub(crate) struct SplitEntry {
 pub(crate) struct Observation {
     /// Finished requests, without those whose client went away.
     pub(crate) samples: u64,
-    /// Of them: answered 5xx, or broken off by the backend.
+    /// Of them: answered 5xx or a failing gRPC status, or broken off by the backend.
     pub(crate) failures: u64,
     /// 0..1
     pub(crate) success_ratio: Option<f64>,

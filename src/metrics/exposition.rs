@@ -134,6 +134,7 @@ fn add_series(page: &mut Page, key: &SeriesKey, series: &Series, now: u64) {
     let [route, rule, backend] = labels(key);
     let mut codes = BTreeMap::<String, u64>::new();
     let mut faults = BTreeMap::<&str, u64>::new();
+    let mut calls = BTreeMap::<usize, (&str, u64)>::new();
     for (_, cells) in &series.shards {
         cells
             .codes()
@@ -141,11 +142,23 @@ fn add_series(page: &mut Page, key: &SeriesKey, series: &Series, now: u64) {
         cells
             .faults()
             .for_each(|(reason, n)| *faults.entry(reason).or_default() += n);
+        for (status, n) in cells.calls() {
+            let call = calls.entry(status.number());
+            let (_, count) = call.or_insert_with(|| (status.label(), 0));
+            *count += n;
+        }
     }
     for (code, count) in &codes {
         page.value(
             &names::REQUESTS,
             &[route, rule, backend, code],
+            *count as f64,
+        );
+    }
+    for (status, count) in calls.values() {
+        page.value(
+            &names::GRPC_REQUESTS,
+            &[route, rule, backend, status],
             *count as f64,
         );
     }
@@ -326,7 +339,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::model::{Fault, RouteName, RuleName};
+    use crate::model::{Fault, GrpcStatus, RouteName, RuleName};
 
     #[test]
     fn every_metric_is_on_the_page_and_in_the_documentation() {
@@ -339,6 +352,7 @@ mod tests {
         let registry = Registry::new(1);
         let series = registry.series(0, key.clone());
         series.answered(StatusCode::OK, Duration::from_millis(3));
+        series.called(GrpcStatus::DeadlineExceeded);
         series.fault(Fault::Connect);
         series.redistributed.add(1);
         registry.backend(0, &backend);
@@ -358,6 +372,7 @@ mod tests {
         }
         for line in [
             r#"pointsman_requests_total{route="web",rule="all",backend="canary",code="200"} 1"#,
+            r#"pointsman_grpc_requests_total{route="web",rule="all",backend="canary",grpc_status="DEADLINE_EXCEEDED"} 1"#,
             r#"pointsman_request_duration_seconds_bucket{route="web",rule="all",backend="canary",le="0.0025"} 0"#,
             r#"pointsman_request_duration_seconds_bucket{route="web",rule="all",backend="canary",le="0.005"} 1"#,
             r#"pointsman_split_weight{route="web",rule="all",backend="canary",kind="desired"} 0.05"#,

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::cell::Cell;
 use super::histogram::Latencies;
-use crate::model::Fault;
+use crate::model::{Fault, GrpcStatus};
 
 /// Status codes with a cell of their own; the others share one for each class.
 const KNOWN_CODES: [u16; 59] = [
@@ -66,8 +66,11 @@ fn is_failure(cell: usize) -> bool {
 pub(crate) struct SeriesCells {
     codes: [Cell; CODE_CELLS],
     faults: [Cell; Fault::ALL.len()],
-    /// Answers that began well and broke off: failures that no code shows.
-    truncated: Cell,
+    /// How gRPC calls ended.
+    grpc: [Cell; GrpcStatus::ALL.len()],
+    /// Failures that no code shows: answers that began well and broke off, or whose gRPC status
+    /// says so.
+    hidden_failures: Cell,
     /// Requests that other entries of the split took over.
     pub(crate) redistributed: Cell,
     latencies: Latencies,
@@ -78,7 +81,8 @@ impl Default for SeriesCells {
         Self {
             codes: std::array::from_fn(|_| Cell::default()),
             faults: std::array::from_fn(|_| Cell::default()),
-            truncated: Cell::default(),
+            grpc: std::array::from_fn(|_| Cell::default()),
+            hidden_failures: Cell::default(),
             redistributed: Cell::default(),
             latencies: Latencies::default(),
         }
@@ -105,12 +109,20 @@ impl SeriesCells {
         self.count(CLIENT_GONE);
     }
 
-    /// An answer that broke off after its head was sent.
-    pub(crate) fn broke_off(&self, status: StatusCode, duration: Duration) {
+    /// A request that failed, whatever the head of its answer said: it broke off, or its gRPC
+    /// status is a failure.
+    pub(crate) fn failed(&self, status: StatusCode, duration: Duration) {
         self.answered(status, duration);
         // A 5xx is a failure already.
         if status.as_u16() < 500 {
-            self.truncated.add(1);
+            self.hidden_failures.add(1);
+        }
+    }
+
+    /// A gRPC call; it was counted as a request, too.
+    pub(crate) fn called(&self, status: GrpcStatus) {
+        if let Some(cell) = self.grpc.get(status.number()) {
+            cell.add(1);
         }
     }
 
@@ -133,7 +145,7 @@ impl SeriesCells {
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals {
             samples: 0,
-            failures: self.truncated.read(),
+            failures: self.hidden_failures.read(),
         };
         for (at, cell) in self.codes.iter().enumerate() {
             let count = cell.read();
@@ -161,6 +173,13 @@ impl SeriesCells {
         let counts = Fault::ALL.iter().zip(&self.faults);
         counts
             .map(|(fault, cell)| (fault.label(), cell.read()))
+            .filter(|(_, n)| *n > 0)
+    }
+
+    pub(super) fn calls(&self) -> impl Iterator<Item = (GrpcStatus, u64)> {
+        let counts = GrpcStatus::ALL.iter().copied().zip(&self.grpc);
+        counts
+            .map(|(status, cell)| (status, cell.read()))
             .filter(|(_, n)| *n > 0)
     }
 
@@ -241,9 +260,22 @@ mod tests {
     fn server_errors_fail_and_clients_that_leave_do_not_count() {
         let series = series(&[200, 200, 404, 500, 599, 503]);
         series.client_gone();
-        series.broke_off(StatusCode::OK, Duration::from_millis(1));
+        series.failed(StatusCode::OK, Duration::from_millis(1));
         let totals = series.totals();
         assert_eq!((totals.samples, totals.failures), (7, 4));
+    }
+
+    #[test]
+    fn a_call_that_failed_twice_over_is_one_failure() {
+        let series = SeriesCells::default();
+        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
+            series.failed(status, Duration::from_millis(1));
+            series.called(GrpcStatus::Unavailable);
+        }
+        let totals = series.totals();
+        assert_eq!((totals.samples, totals.failures), (2, 2));
+        let calls: Vec<_> = series.calls().collect();
+        assert_eq!(calls, [(GrpcStatus::Unavailable, 2)]);
     }
 
     #[test]

@@ -37,8 +37,11 @@ metrics! {
         "Time from the request's head to the last byte of the answer.",
     FAULTS: COUNTER "pointsman_request_faults_total" ["route", "rule", "backend", "reason"]
         "Answers that Pointsman made itself or broke off, by reason.",
+    GRPC_REQUESTS: COUNTER "pointsman_grpc_requests_total"
+        ["route", "rule", "backend", "grpc_status"]
+        "gRPC calls finished, by gRPC status; counted in pointsman_requests_total, too.",
     SUCCESS_RATIO: GAUGE "pointsman_success_ratio" ["route", "rule", "backend", "window"]
-        "Part of the requests in the window that were not answered 5xx or broken off.",
+        "Part of the requests in the window that did not fail: by 5xx, gRPC status or breaking off.",
     LATENCY: GAUGE "pointsman_request_latency_seconds"
         ["route", "rule", "backend", "window", "q"]
         "Quantile of the request duration in the window, at most 5 % off.",

@@ -151,7 +151,7 @@ impl Sliding {
 pub(crate) struct Observation {
     /// Finished requests, without those whose client went away.
     pub(crate) samples: u64,
-    /// Of them: answered 5xx, or broken off by the backend.
+    /// Of them: answered 5xx or a failing gRPC status, or broken off by the backend.
     pub(crate) failures: u64,
     /// Requests a second.
     pub(crate) rate: f64,

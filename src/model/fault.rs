@@ -59,6 +59,8 @@ faults! {
     ConnectTimeout = "connect_timeout",
     /// The response's head did not come in time.
     RequestTimeout = "request_timeout",
+    /// The deadline that a gRPC client set passed.
+    Deadline = "deadline",
     /// The connection broke before the response's head.
     UpstreamReset = "upstream_reset",
     /// The response is not HTTP.

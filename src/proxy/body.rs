@@ -82,11 +82,20 @@ impl http_body::Body for Recorded {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = self.get_mut();
-        let polled = this.body.poll(cx);
+        let polled = match this.record.overdue(cx.waker()) {
+            None => this.body.poll(cx),
+            Some(end) => {
+                this.body = Body::Empty;
+                Poll::Ready(Some(end.map(Frame::trailers)))
+            }
+        };
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
-                this.record.sent(frame.data_ref().map_or(0, Bytes::len));
+                match frame.data_ref() {
+                    Some(data) => this.record.sent(data.len()),
+                    None => this.record.hears(frame.trailers_ref()),
+                }
                 // With a known length nobody asks again after the last frame.
                 if this.body.is_end() {
                     this.record.complete();

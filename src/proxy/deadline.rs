@@ -7,7 +7,9 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::ops::Deref;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -31,8 +33,9 @@ pub(super) struct Deadlines {
 }
 
 /// A place in the list; left when dropped.
-struct Place<'a> {
-    deadlines: &'a Deadlines,
+#[derive(Debug)]
+struct Place<D: Deref<Target = Deadlines>> {
+    deadlines: D,
     key: Option<usize>,
 }
 
@@ -72,7 +75,7 @@ impl Deadlines {
     }
 }
 
-impl Place<'_> {
+impl<D: Deref<Target = Deadlines>> Place<D> {
     /// Takes the place if the time is not over; asks for the time only when it was woken again,
     /// because the first look comes right after the deadline was set.
     fn is_over(&mut self, due: Instant, waker: &Waker) -> bool {
@@ -98,11 +101,33 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl<D: Deref<Target = Deadlines>> Drop for Place<D> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             self.deadlines.waiting.borrow_mut().try_remove(key);
         }
+    }
+}
+
+/// A deadline that somebody looks at who is polled anyway, such as a body.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    due: Instant,
+    place: Place<Rc<Deadlines>>,
+}
+
+impl Alarm {
+    pub(super) fn new(deadlines: &Rc<Deadlines>, due: Instant) -> Self {
+        let place = Place {
+            deadlines: Rc::clone(deadlines),
+            key: None,
+        };
+        Self { due, place }
+    }
+
+    /// Whether the time is over; the waker is woken when it is.
+    pub(super) fn is_over(&mut self, waker: &Waker) -> bool {
+        self.place.is_over(self.due, waker)
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) struct Local {
     phase: Cell<Phase>,
     /// The present time as a header has it (RFC 9110, 5.6.7), a second old at most.
     date: RefCell<Rc<str>>,
-    pub(super) deadlines: Deadlines,
+    pub(super) deadlines: Rc<Deadlines>,
     /// Of all open client connections.
     pub(super) leashes: RefCell<Slab<Rc<Leash>>>,
 }
@@ -147,7 +147,7 @@ impl Local {
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             phase: Cell::new(Phase::Serving),
             date: RefCell::new(date_now()),
-            deadlines: Deadlines::default(),
+            deadlines: Rc::default(),
             leashes: RefCell::default(),
             shared,
         })

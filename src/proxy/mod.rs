@@ -8,10 +8,12 @@
 //! its own worker's cells.
 
 mod body;
+mod call;
 mod connection;
 mod deadline;
 mod error;
 mod forwarding;
+mod grpc;
 mod headers;
 mod hops;
 mod http1;

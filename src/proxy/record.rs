@@ -4,18 +4,21 @@
 //! dropped before it was completed means that the client went away.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request, StatusCode, Version};
 
+use super::call::Call;
+use super::error;
 use super::forwarding::{Client, client_ip};
 use super::leash::Leash;
 use super::local::{Local, RunningChoice, RunningRule};
 use crate::metrics::SeriesCells;
-use crate::model::Fault;
+use crate::model::{Fault, GrpcStatus};
 use crate::telemetry::{Line, Logged};
-use crate::upstream::RequestBody;
+use crate::upstream::{BodyError, RequestBody};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Record {
     fault: Option<Fault>,
     ending: Ending,
     bytes_out: u64,
+    /// What there is to know only about gRPC.
+    call: Option<Box<Call>>,
     /// The line for the access log, made only where one is kept.
     line: Option<Box<Line>>,
 }
@@ -57,12 +62,14 @@ impl Record {
             fault: None,
             ending: Ending::ClientGone,
             bytes_out: 0,
+            call: None,
             line: None,
         }
     }
 
-    /// Takes down, for the log, what the request is and whose.
+    /// Takes down what the request is, and for the log whose.
     pub(super) fn describe(&mut self, request: &Request<RequestBody>, client: &Client) {
+        self.call = Call::of(request, self.start, &self.local.deadlines);
         if self.is_logged() {
             self.line = Some(line(request, client));
         }
@@ -90,8 +97,39 @@ impl Record {
             .is_some_and(|log| log.logged != Logged::None)
     }
 
-    pub(super) fn start(&self) -> Instant {
-        self.start
+    /// When an answer has to have begun, with the fault it is otherwise: the sooner of the rule's
+    /// timeout and the client's deadline.
+    pub(super) fn due(&self, timeout: Option<Duration>) -> Option<(Instant, Fault)> {
+        let timeout = timeout.map(|limit| (self.start + limit, Fault::RequestTimeout));
+        let deadline = self.call.as_ref().and_then(|call| call.due());
+        let deadline = deadline.map(|due| (due, Fault::Deadline));
+        [timeout, deadline]
+            .into_iter()
+            .flatten()
+            .min_by_key(|it| it.0)
+    }
+
+    /// Whether the request is a gRPC call.
+    pub(super) fn is_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Holds the request's body to the client's deadline.
+    pub(super) fn bounds(&self, request: &mut Request<RequestBody>) {
+        if let Some(call) = &self.call {
+            call.bound(request.body_mut());
+        }
+    }
+
+    /// How the answer has to end now, if the client's deadline has passed.
+    pub(super) fn overdue(&mut self, waker: &Waker) -> Option<Result<HeaderMap, BodyError>> {
+        let call = self.call.as_mut()?;
+        if self.ending != Ending::ClientGone {
+            return None;
+        }
+        let end = call.overdue(waker)?;
+        self.fault = Some(Fault::Deadline);
+        Some(end)
     }
 
     pub(super) fn matched(&mut self, rule: &Rc<RunningRule>) {
@@ -137,8 +175,18 @@ impl Record {
         }
     }
 
-    pub(super) fn answers(&mut self, status: StatusCode) {
+    pub(super) fn answers(&mut self, status: StatusCode, head: &HeaderMap) {
         self.status = status;
+        if let Some(call) = &mut self.call {
+            call.answers(head);
+        }
+    }
+
+    /// The answer ends with these trailers.
+    pub(super) fn hears(&mut self, trailers: Option<&HeaderMap>) {
+        if let (Some(call), Some(trailers)) = (&mut self.call, trailers) {
+            call.hears(trailers);
+        }
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {
@@ -153,17 +201,44 @@ impl Record {
 
     pub(super) fn broke_off(&mut self, cause: &(dyn std::error::Error + 'static)) {
         self.ending = Ending::BrokeOff;
-        self.failed(Fault::Truncated, Some(cause));
+        self.failed(self.fault.unwrap_or(Fault::Truncated), Some(cause));
+    }
+
+    /// How the call ended, if the request is one, and whether that speaks against the backend.
+    fn outcome(&mut self, duration: Duration) -> Option<(GrpcStatus, bool)> {
+        let call = self.call.take()?;
+        let gone = self.ending == Ending::ClientGone || self.fault == Some(Fault::RequestBody);
+        if gone && call.was_late(duration) {
+            // Whose clock is first is chance: either way the backend was too slow.
+            self.ending = Ending::Complete;
+            self.fault = Some(Fault::Deadline);
+        }
+        let status = match (self.ending, self.fault) {
+            (Ending::ClientGone, _) => GrpcStatus::Cancelled,
+            (_, Some(fault)) => error::grpc_status(fault),
+            (_, None) => call.outcome(self.status),
+        };
+        // What Pointsman made counts the same as over plain HTTP.
+        let failed = match self.fault {
+            Some(fault) => error::is_failure(fault),
+            None => status.is_failure(),
+        };
+        Some((status, failed && self.ending != Ending::ClientGone))
     }
 
     fn close(&mut self) {
         self.leash.request_ends();
         let duration = self.start.elapsed();
+        let outcome = self.outcome(duration);
+        let call_failed = outcome.is_some_and(|(_, failed)| failed);
         let series = self.series();
         match self.ending {
             Ending::ClientGone => series.client_gone(),
-            Ending::Complete => series.answered(self.status, duration),
-            Ending::BrokeOff => series.broke_off(self.status, duration),
+            Ending::Complete if !call_failed => series.answered(self.status, duration),
+            Ending::Complete | Ending::BrokeOff => series.failed(self.status, duration),
+        }
+        if let Some((status, _)) = outcome {
+            series.called(status);
         }
         if let Some(fault) = self.fault {
             series.fault(fault);
@@ -176,8 +251,9 @@ impl Record {
             line.bytes_out = self.bytes_out;
             line.duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
             line.fault = self.fault.map(Fault::label);
-            self.local
-                .write(line, self.fault.is_some() || self.status.is_server_error());
+            line.grpc_status = outcome.map(|(status, _)| status.label());
+            let error = self.fault.is_some() || self.status.is_server_error() || call_failed;
+            self.local.write(line, error);
         }
     }
 }

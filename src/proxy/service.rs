@@ -65,7 +65,8 @@ impl Proxy {
         }
         self.edit(running, found, request);
         edits.request.apply(request.headers_mut());
-        let due = rule.timeouts.request.map(|limit| record.start() + limit);
+        let due = record.due(rule.timeouts.request);
+        record.bounds(request);
         let mut response = self.forward(&choice.pool, request, interim, due).await?;
         headers::clean(&mut response)?;
         rule.filters.response.apply(response.headers_mut());
@@ -87,7 +88,7 @@ impl Proxy {
             Ok(response) => response,
             Err(failure) => refusal(&failure, &mut record),
         };
-        record.answers(response.status());
+        record.answers(response.status(), response.headers());
         if is_head && let Body::Text(text) = response.body() {
             let length = HeaderValue::from(text.len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
@@ -115,7 +116,7 @@ impl Proxy {
             source: Some(malformed.into()),
         };
         let response = refusal(&failure, &mut record);
-        record.answers(response.status());
+        record.answers(response.status(), response.headers());
         response.map(|body| Recorded::new(body, record))
     }
 
@@ -125,15 +126,17 @@ impl Proxy {
         pool: &Pool,
         request: &mut Request<RequestBody>,
         interim: &dyn Interim,
-        due: Option<Instant>,
+        due: Option<(Instant, Fault)>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let answer = pin!(pool.send(request, interim));
-        match due {
-            None => answer.await,
-            Some(due) => {
-                let answer = self.local.deadlines.by(due, answer).await;
-                answer.unwrap_or_else(|| Err(Fault::RequestTimeout.into()))
-            }
+        let Some((due, fault)) = due else {
+            return answer.await;
+        };
+        match self.local.deadlines.by(due, answer).await {
+            // A deadline ends the request's body, too, which may show here as an error first.
+            Some(Err(_)) if fault == Fault::Deadline && Instant::now() >= due => Err(fault.into()),
+            Some(answer) => answer,
+            None => Err(fault.into()),
         }
     }
 
@@ -197,7 +200,11 @@ impl Proxy {
 fn refusal(failure: &Failure, record: &mut Record) -> Response<Body> {
     let cause = failure.source.as_deref();
     record.failed(failure.fault, cause.map(|cause| cause as _));
-    error::answer(failure.fault)
+    if record.is_call() {
+        error::outcome(failure.fault)
+    } else {
+        error::answer(failure.fault)
+    }
 }
 
 fn view(request: &Request<RequestBody>) -> View<'_> {

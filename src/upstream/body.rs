@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use super::endpoint::Busy;
 use super::http1::{Connection, Upgraded};
+use super::until::Until;
 use crate::http1::{Length, Piece};
 
 /// Why a body broke off.
@@ -51,6 +52,7 @@ pub(crate) enum RequestBody {
         incoming: Incoming,
         broken: ClientBroke,
     },
+    Until(Box<Until>),
 }
 
 /// Whether the client's side of the request broke: hyper reports that as an error of the backend's
@@ -90,6 +92,17 @@ impl RequestBody {
                 let broken = watched.broken.clone();
                 (Self::Http1(Rc::new(watched)), broken)
             }
+            Self::Until(until) => {
+                let (until, broken) = until.watched();
+                (Self::Until(Box::new(until)), broken)
+            }
+        }
+    }
+
+    /// Ends a body that streams as soon as `is_over` says so, whatever the client does.
+    pub(crate) fn end_when(&mut self, is_over: impl FnMut(&Waker) -> bool + 'static) {
+        if !self.is_end_stream() {
+            *self = Self::Until(Box::new(Until::new(std::mem::take(self), is_over)));
         }
     }
 
@@ -115,6 +128,7 @@ impl Body for RequestBody {
                 }
                 frame.map_err(Into::into)
             }
+            Self::Until(until) => until.poll(cx),
         }
     }
 
@@ -123,6 +137,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Http1(upload) => upload.is_whole(),
             Self::Http2 { incoming, .. } => incoming.is_end_stream(),
+            Self::Until(until) => until.body.is_end_stream(),
         }
     }
 
@@ -133,6 +148,7 @@ impl Body for RequestBody {
                 .left()
                 .map_or_else(SizeHint::new, SizeHint::with_exact),
             Self::Http2 { incoming, .. } => incoming.size_hint(),
+            Self::Until(until) => until.body.size_hint(),
         }
     }
 }

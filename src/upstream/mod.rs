@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod pool;
 mod socket;
+mod until;
 mod wire;
 
 pub(crate) use backend::{Backend, Balance, Protocol, Target};

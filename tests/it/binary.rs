@@ -59,8 +59,12 @@ pub(crate) struct Binary {
 
 impl Binary {
     pub(crate) async fn start(config: &Config) -> Self {
+        Self::start_text(&config.yaml()).await
+    }
+
+    pub(crate) async fn start_text(config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("config.yaml"), config.yaml()).expect("it is ours");
+        std::fs::write(directory.path().join("config.yaml"), config).expect("it is ours");
         Self::start_in(directory).await
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod filters;
 mod forwarding;
 mod framing;
+mod grpc;
 mod headers;
 mod http2;
 mod interim;

@@ -9,7 +9,7 @@ use crate::{all_to, backend_with, behaving, eventually, in_front_of, origin, scr
 const APP: (&str, &str) = ("backend", "app");
 
 /// Waits until a metric has this value.
-async fn becomes(api: Api, name: &str, labels: &[(&str, &str)], value: f64) {
+pub(crate) async fn becomes(api: Api, name: &str, labels: &[(&str, &str)], value: f64) {
     let mut last = None;
     let close = async || {
         last = api.metrics().await.value(name, labels);
