@@ -12,7 +12,7 @@ use super::encode::{self, Encoder, Length, Said};
 use super::error::Malformed;
 use super::fields::Upgrade;
 use super::framing::{Decoder, Piece};
-use super::head::{self, Asked, Lines};
+use super::head::{self, Asked, Lines, Spans, StatusLine};
 
 /// Most interim answers to one request.
 const INTERIM_COUNT_MAX: u8 = 32;
@@ -164,15 +164,13 @@ impl Client {
         let Reading::Head(lines) = &mut self.reading else {
             return Ok(None);
         };
-        let asked = self.asked;
-        let parsed = lines
-            .take_head(input)
-            .and_then(|head| head.map(|head| head::response(&head, asked)).transpose());
-        let (response, facts) = match parsed {
+        let mut spans = Spans::new();
+        let parsed = match lines.take::<StatusLine>(input, &mut spans) {
             Ok(None) => return Ok(None),
-            Ok(Some(parsed)) => parsed,
-            Err(malformed) => return Err(self.refuse(malformed)),
+            Ok(Some((line, head))) => head::response(&line, &head, &spans, self.asked),
+            Err(malformed) => Err(malformed),
         };
+        let (response, facts) = parsed.map_err(|malformed| self.refuse(malformed))?;
         let status = response.status();
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             self.interims += 1;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Version};
 
 use super::error::Malformed;
 use super::framing::Framing;
+use super::target::is_host;
 
 /// What a request asks to be upgraded to, as an extension of it. Never HTTP/2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,11 @@ pub(super) struct Hop {
     upgrade_named: bool,
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) trailers_welcome: bool,
+    /// Whether there is an `Expect`.
+    pub(super) expects: bool,
+    /// How many `Host` there are, and whether the last is one.
+    pub(super) hosts: u32,
+    pub(super) host_is_valid: bool,
     /// Fields that `Connection` names beside its own options.
     named: Vec<HeaderName>,
 }
@@ -79,6 +85,15 @@ impl Hop {
                     true => Coding::Chunked,
                     false => Coding::Unknown,
                 });
+            }
+            "host" => {
+                self.hosts += 1;
+                self.host_is_valid = is_host(value.as_bytes());
+                return Ok(Some(value));
+            }
+            "expect" => {
+                self.expects = true;
+                return Ok(Some(value));
             }
             "connection" => self.options(value.as_bytes())?,
             "upgrade" => self.upgrade = Some(value),

@@ -1,20 +1,21 @@
-//! Heads: lines first, then what is in them.
+//! Heads: where they end, and what is in them.
 //!
-//! A head is looked through once for its end, from where the last look stopped, so that a client
-//! that sends single bytes costs no more than one that does not; on the way every line must end in
-//! CRLF. Only a whole head is parsed, by httparse, in its strict mode. Values are slices of it.
+//! A head nearly always comes whole, so it is parsed as it comes, by httparse in its strict mode.
+//! One that does not is looked through for its end, from where the last look stopped, so that a
+//! client that sends single bytes costs no more than one that does not. On either way every line
+//! must end in CRLF, and the outcome is the same. Values are slices of the head.
 
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{EXPECT, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use httparse::{Header, ParserConfig};
+use httparse::{Header, ParserConfig, Status};
 
 use super::error::Malformed;
 use super::fields::{Hop, Upgrade};
 use super::framing::Framing;
-use super::target;
+use super::{names, target};
 
 /// Longest head.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -56,14 +57,11 @@ impl Lines {
         Ok(None)
     }
 
-    /// Takes a whole head off the input, if it is there.
-    pub(super) fn take_head(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
+    /// Where the head ends, if it has come whole.
+    fn head_end(&mut self, input: &[u8]) -> Result<Option<usize>, Malformed> {
         match self.end(input)? {
             Some(end) if end > HEAD_BYTES_MAX => Err(Malformed::HeadLength),
-            Some(end) => {
-                *self = Self::default();
-                Ok(Some(input.split_to(end).freeze()))
-            }
+            Some(end) => Ok(Some(end)),
             None if input.len() > HEAD_BYTES_MAX => Err(Malformed::HeadLength),
             // No target is that long, so there will be none.
             None if self.line == 0 && input.len() > TARGET_BYTES_MAX + METHOD_BYTES_MAX + 16 => {
@@ -71,6 +69,170 @@ impl Lines {
             }
             None => Ok(None),
         }
+    }
+
+    /// Takes a whole head off the input, if it is there: its first line, and its bytes, in which
+    /// `spans` tells where the fields are.
+    pub(super) fn take<S: Start>(
+        &mut self,
+        input: &mut BytesMut,
+        spans: &mut Spans,
+    ) -> Result<Taken<S>, Malformed> {
+        let first_look = self.seen == 0;
+        let (start, end) = match first_look.then(|| S::parse(input, spans)) {
+            Some(Ok(Some((start, end)))) if is_neat(input.get(..end), spans) => (start, end),
+            // Not whole, or not right: which of the two, and why, depends on where it ends.
+            _ => {
+                let Some(end) = self.head_end(input)? else {
+                    return Ok(None);
+                };
+                let whole = input.get(..end).unwrap_or_default();
+                let parsed = S::parse(whole, spans).map_err(|error| because(error, whole))?;
+                parsed.ok_or(Malformed::StartLine)?
+            }
+        };
+        *self = Self::NONE;
+        Ok(Some((start, input.split_to(end).freeze())))
+    }
+}
+
+/// Whether a head that httparse accepts has no line that ends in a bare line feed: it refuses
+/// carriage returns anywhere else, so there must be as many of them as line feeds.
+fn is_neat(head: Option<&[u8]>, spans: &Spans) -> bool {
+    let lines = spans.count + 2;
+    head.is_some_and(|head| {
+        head.len() <= HEAD_BYTES_MAX
+            && memchr::memchr_iter(b'\r', head).count() == lines
+            && memchr::memchr_iter(b'\n', head).count() == lines
+    })
+}
+
+/// Where a piece of a head begins and ends.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    at: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `part` is a slice of `whole`.
+    fn of(part: &[u8], whole: &[u8]) -> Self {
+        let at = part.as_ptr().addr() - whole.as_ptr().addr();
+        // No head is longer than its limit.
+        let number = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            at: number(at),
+            end: number(at + part.len()),
+        }
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        self.at as usize..self.end as usize
+    }
+}
+
+/// Where the names and values of a head are.
+#[derive(Debug)]
+pub(super) struct Spans {
+    all: [(Span, Span); FIELD_COUNT_MAX],
+    count: usize,
+}
+
+impl Spans {
+    pub(super) fn new() -> Self {
+        Self {
+            all: [(Span::default(), Span::default()); FIELD_COUNT_MAX],
+            count: 0,
+        }
+    }
+
+    fn note(&mut self, fields: &[Header<'_>], whole: &[u8]) {
+        for (spans, field) in self.all.iter_mut().zip(fields) {
+            *spans = (
+                Span::of(field.name.as_bytes(), whole),
+                Span::of(field.value, whole),
+            );
+        }
+        self.count = fields.len();
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(Span, Span)> {
+        self.all.iter().take(self.count)
+    }
+}
+
+/// A first line with the bytes of its head, if it is there.
+type Taken<S> = Option<(S, Bytes)>;
+/// A first line with the end of its head, if it can be seen.
+type Looked<S> = Result<Option<(S, usize)>, httparse::Error>;
+
+/// The first line of a head.
+pub(super) trait Start: Sized {
+    /// Parses the head that `bytes` begin with, and tells where it ends; `None` when that is not
+    /// to be seen.
+    fn parse(bytes: &[u8], spans: &mut Spans) -> Looked<Self>;
+}
+
+/// The first line of a request.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    method: Method,
+    target: Span,
+    version: Version,
+}
+
+impl Start for RequestLine {
+    fn parse(bytes: &[u8], spans: &mut Spans) -> Looked<Self> {
+        let mut room = [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX];
+        let mut parsed = httparse::Request::new(&mut []);
+        let parser = ParserConfig::default();
+        let complete = parser.parse_request_with_uninit_headers(&mut parsed, bytes, &mut room)?;
+        let Status::Complete(end) = complete else {
+            return Ok(None);
+        };
+        let (Some(method), Some(target), Some(minor)) =
+            (parsed.method, parsed.path, parsed.version)
+        else {
+            return Ok(None);
+        };
+        if method.len() > METHOD_BYTES_MAX {
+            return Err(httparse::Error::Token);
+        }
+        spans.note(parsed.headers, bytes);
+        let line = Self {
+            method: Method::from_bytes(method.as_bytes()).map_err(|_| httparse::Error::Token)?,
+            target: Span::of(target.as_bytes(), bytes),
+            version: version(minor),
+        };
+        Ok(Some((line, end)))
+    }
+}
+
+/// The first line of a response.
+#[derive(Debug)]
+pub(super) struct StatusLine {
+    version: Version,
+    status: StatusCode,
+}
+
+impl Start for StatusLine {
+    fn parse(bytes: &[u8], spans: &mut Spans) -> Looked<Self> {
+        let mut room = [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let parser = ParserConfig::default();
+        let complete = parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room)?;
+        let Status::Complete(end) = complete else {
+            return Ok(None);
+        };
+        let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
+            return Ok(None);
+        };
+        spans.note(parsed.headers, bytes);
+        let line = Self {
+            version: version(minor),
+            status: StatusCode::from_u16(code).map_err(|_| httparse::Error::Status)?,
+        };
+        Ok(Some((line, end)))
     }
 }
 
@@ -82,45 +244,53 @@ pub(super) struct Facts {
     pub(super) persists: bool,
 }
 
-/// Reads the head of a request, down to its empty line.
-pub(super) fn request(head: &Bytes) -> Result<(Request<()>, Facts), Malformed> {
-    let mut room = [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX];
-    let mut parsed = httparse::Request::new(&mut []);
-    let complete =
-        ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, &mut room);
-    let (Some(method), Some(uri), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(complete
-            .err()
-            .map_or(Malformed::StartLine, |error| because(error, head)));
-    };
-    complete.map_err(|error| because(error, head))?;
-    if uri.len() > TARGET_BYTES_MAX {
+/// Reads the head of a request.
+pub(super) fn request(
+    line: RequestLine,
+    head: &Bytes,
+    spans: &Spans,
+) -> Result<(Request<()>, Facts), Malformed> {
+    let RequestLine {
+        method,
+        target,
+        version,
+    } = line;
+    let target = head.slice(target.range());
+    if target.len() > TARGET_BYTES_MAX {
         return Err(Malformed::TargetLength);
     }
-    if method.len() > METHOD_BYTES_MAX {
-        return Err(Malformed::StartLine);
-    }
-    let version = version(minor);
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::StartLine)?;
-    let uri = target::parse(&method, &head.slice_ref(uri.as_bytes()))?;
     let mut hop = Hop::default();
     let mut request = Request::new(());
-    *request.headers_mut() = collect(head, parsed.headers, &mut hop)?;
+    *request.uri_mut() = target::parse(&method, &target)?;
+    *request.headers_mut() = collect(head, spans, &mut hop)?;
     let framing = hop.framing(version)?.unwrap_or(Framing::Length(0));
     let empty = framing == Framing::Length(0);
-    expectation(request.headers_mut(), empty || version == Version::HTTP_10)?;
+    if hop.expects {
+        expectation(request.headers_mut(), empty || version == Version::HTTP_10)?;
+    }
     if let Some(upgrade) = hop.upgrade(version).filter(|_| empty) {
         request.extensions_mut().insert(upgrade);
     }
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
     *request.version_mut() = version;
+    settle(&mut request, &hop)?;
     let facts = Facts {
         framing,
         persists: hop.persists(version),
     };
     Ok((request, facts))
+}
+
+/// Settles where the host is named. Nearly every request names one, and nowhere else.
+fn settle(request: &mut Request<()>, hop: &Hop) -> Result<(), Malformed> {
+    if hop.hosts == 1 && hop.host_is_valid && request.uri().authority().is_none() {
+        return Ok(());
+    }
+    let (method, version) = (request.method().clone(), request.version());
+    let mut uri = std::mem::take(request.uri_mut());
+    target::settle(&method, version, &mut uri, request.headers_mut())?;
+    *request.uri_mut() = uri;
+    Ok(())
 }
 
 /// What the request was, of which a response is read.
@@ -130,21 +300,17 @@ pub(super) struct Asked {
     pub(super) upgrade: bool,
 }
 
-/// Reads the head of a response, down to its empty line.
-pub(super) fn response(head: &Bytes, asked: Asked) -> Result<(Response<()>, Facts), Malformed> {
-    let mut room = [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX];
-    let mut parsed = httparse::Response::new(&mut []);
-    let complete =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut room);
-    complete.map_err(|error| because(error, head))?;
-    let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
-        return Err(Malformed::StartLine);
-    };
-    let version = version(minor);
-    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StartLine)?;
+/// Reads the head of a response.
+pub(super) fn response(
+    line: &StatusLine,
+    head: &Bytes,
+    spans: &Spans,
+    asked: Asked,
+) -> Result<(Response<()>, Facts), Malformed> {
+    let &StatusLine { version, status } = line;
     let mut hop = Hop::default();
     let mut response = Response::new(());
-    *response.headers_mut() = collect(head, parsed.headers, &mut hop)?;
+    *response.headers_mut() = collect(head, spans, &mut hop)?;
     let framed = hop.framing(version)?;
     let bodiless = status.is_informational()
         || status == StatusCode::NO_CONTENT
@@ -176,22 +342,19 @@ fn version(minor: u8) -> Version {
 }
 
 /// Collects the fields that go on, and tells `hop` of the others.
-fn collect(head: &Bytes, fields: &[Header<'_>], hop: &mut Hop) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(fields.len() + FIELDS_TO_COME);
-    for field in fields {
-        let (name, value) = field_of(head, field)?;
+fn collect(head: &Bytes, spans: &Spans, hop: &mut Hop) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(spans.count + FIELDS_TO_COME);
+    for (name, value) in spans.iter() {
+        let name = head.get(name.range()).and_then(names::read);
+        let name = name.ok_or(Malformed::Field)?;
+        let value = HeaderValue::from_maybe_shared(head.slice(value.range()));
+        let value = value.map_err(|_| Malformed::Field)?;
         if let Some(value) = hop.take(&name, value)? {
             headers.append(name, value);
         }
     }
     hop.settle(&mut headers);
     Ok(headers)
-}
-
-fn field_of(head: &Bytes, field: &Header<'_>) -> Result<(HeaderName, HeaderValue), Malformed> {
-    let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Field)?;
-    let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
-    Ok((name, value.map_err(|_| Malformed::Field)?))
 }
 
 /// Reads a section of fields without a start line, down to its empty line.
@@ -201,11 +364,12 @@ pub(super) fn fields(
 ) -> Result<(), Malformed> {
     let mut room = [httparse::EMPTY_HEADER; FIELD_COUNT_MAX];
     match httparse::parse_headers(section, &mut room) {
-        Ok(httparse::Status::Complete((_, fields))) => fields.iter().try_for_each(|field| {
-            let (name, value) = field_of(section, field)?;
-            take(name, value)
+        Ok(Status::Complete((_, fields))) => fields.iter().try_for_each(|field| {
+            let name = names::read(field.name.as_bytes()).ok_or(Malformed::Field)?;
+            let value = HeaderValue::from_maybe_shared(section.slice_ref(field.value));
+            take(name, value.map_err(|_| Malformed::Field)?)
         }),
-        Ok(httparse::Status::Partial) => Err(Malformed::Field),
+        Ok(Status::Partial) => Err(Malformed::Field),
         Err(error) => Err(because(error, section)),
     }
 }

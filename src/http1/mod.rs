@@ -18,6 +18,7 @@ mod error;
 mod fields;
 mod framing;
 mod head;
+mod names;
 mod output;
 mod server;
 mod target;

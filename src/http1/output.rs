@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 /// Up to here payload is copied.
 const COPY_BYTES_MAX: usize = 2048;
@@ -15,45 +15,49 @@ const COPY_BYTES_MAX: usize = 2048;
 /// What is to be written to one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// Before `tail`, in this order.
+    /// Before the text, in this order.
     queue: VecDeque<Bytes>,
     queued: usize,
-    tail: BytesMut,
+    /// A `Vec`, because text is put together of many small pieces, and it is the quickest at that.
+    text: Vec<u8>,
+    /// How much of the text is written.
+    written: usize,
 }
 
 impl Output {
     /// Uses `buffer` for text; it is empty.
-    pub(crate) fn lend(&mut self, buffer: BytesMut) {
+    pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
         debug_assert!(
             self.is_empty(),
             "a buffer is lent to an output that has one"
         );
-        self.tail = buffer;
+        self.text = buffer;
     }
 
     /// Gives the buffer back, when everything is written.
-    pub(crate) fn reclaim(&mut self) -> BytesMut {
+    pub(crate) fn reclaim(&mut self) -> Vec<u8> {
         debug_assert!(self.is_empty(), "a buffer is taken while it is in use");
-        std::mem::take(&mut self.tail)
+        std::mem::take(&mut self.text)
     }
 
     pub(crate) fn has_buffer(&self) -> bool {
-        self.tail.capacity() > 0
+        self.text.capacity() > 0
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tail.is_empty() && self.queue.is_empty()
+        self.text.is_empty() && self.queue.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.queued + self.tail.len()
+        self.queued + self.text.len() - self.written
     }
 
     /// Forgets what is not written.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         self.queued = 0;
-        self.tail.clear();
+        self.text.clear();
+        self.written = 0;
     }
 
     /// Queues bytes that are no message of this codec.
@@ -63,24 +67,34 @@ impl Output {
 
     #[inline]
     pub(super) fn text(&mut self, text: &[u8]) {
-        self.tail.extend_from_slice(text);
+        self.text.extend_from_slice(text);
     }
 
     pub(super) fn reserve(&mut self, bytes: usize) {
-        self.tail.reserve(bytes);
+        self.text.reserve(bytes);
     }
 
     pub(super) fn payload(&mut self, payload: Bytes) {
         if payload.len() <= COPY_BYTES_MAX {
             return self.text(&payload);
         }
-        if !self.tail.is_empty() {
-            let text = self.tail.split().freeze();
-            self.queued += text.len();
-            self.queue.push_back(text);
+        if !self.text.is_empty() {
+            // A head or the size of a chunk: a copy of it costs less than another buffer.
+            let text = Bytes::copy_from_slice(self.unwritten());
+            self.text.clear();
+            self.written = 0;
+            self.push(text);
         }
-        self.queued += payload.len();
-        self.queue.push_back(payload);
+        self.push(payload);
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.queue.push_back(bytes);
+    }
+
+    fn unwritten(&self) -> &[u8] {
+        self.text.get(self.written..).unwrap_or_default()
     }
 }
 
@@ -90,13 +104,16 @@ impl Buf for Output {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.queue.front().map_or(&self.tail, |first| first)
+        match self.queue.front() {
+            Some(first) => first,
+            None => self.unwritten(),
+        }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        let tail = Some(&*self.tail).filter(|tail| !tail.is_empty());
-        let chunks = self.queue.iter().map(|chunk| &**chunk).chain(tail);
+        let text = Some(self.unwritten()).filter(|text| !text.is_empty());
+        let chunks = self.queue.iter().map(|chunk| &**chunk).chain(text);
         for (slice, chunk) in slices.iter_mut().zip(chunks) {
             *slice = IoSlice::new(chunk);
             filled += 1;
@@ -115,10 +132,10 @@ impl Buf for Output {
             self.queued -= first.len();
             self.queue.pop_front();
         }
-        if count == self.tail.len() {
-            self.tail.clear();
-        } else {
-            self.tail.advance(count);
+        self.written += count;
+        if self.written >= self.text.len() {
+            self.text.clear();
+            self.written = 0;
         }
     }
 }

@@ -19,8 +19,7 @@ use super::encode::{self, Encoder, Length, Said};
 use super::error::Malformed;
 use super::fields::Upgrade;
 use super::framing::{Decoder, Piece};
-use super::head::{self, Lines};
-use super::target;
+use super::head::{self, Lines, RequestLine, Spans};
 
 /// One connection as its server sees it.
 #[derive(Debug)]
@@ -104,12 +103,13 @@ impl Server {
             }
             *begun = true;
         }
-        let head = match lines.take_head(input) {
-            Ok(Some(head)) => head,
+        let mut spans = Spans::new();
+        let (line, head) = match lines.take::<RequestLine>(input, &mut spans) {
+            Ok(Some(taken)) => taken,
             Ok(None) => return Ok(None),
             Err(malformed) => return Err(self.refuse_head(input, malformed)),
         };
-        match read(&head) {
+        match head::request(line, &head, &spans) {
             Ok((request, facts)) => {
                 self.version = request.version();
                 self.is_head = request.method() == Method::HEAD;
@@ -332,13 +332,4 @@ impl Server {
             Reading::Head { .. } | Reading::Whole | Reading::Refused => 0,
         }
     }
-}
-
-fn read(head: &Bytes) -> Result<(Request<()>, head::Facts), Malformed> {
-    let (mut request, facts) = head::request(head)?;
-    let (method, version) = (request.method().clone(), request.version());
-    let mut uri = std::mem::take(request.uri_mut());
-    target::settle(&method, version, &mut uri, request.headers_mut())?;
-    *request.uri_mut() = uri;
-    Ok((request, facts))
 }

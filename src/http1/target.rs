@@ -80,7 +80,7 @@ pub(crate) fn settle(
 }
 
 /// Whether this is a host with or without a port (RFC 9110, 7.2; RFC 3986, 3.2.2).
-fn is_host(text: &[u8]) -> bool {
+pub(super) fn is_host(text: &[u8]) -> bool {
     let (name, port) = match text.strip_prefix(b"[") {
         Some(rest) => {
             let Some(end) = memchr::memchr(b']', rest) else {

@@ -30,23 +30,17 @@ const SPARE_MAX: usize = 128;
 const SLICES_MAX: usize = 16;
 
 thread_local! {
-    /// The worker's spare buffers, the warmest last.
-    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take_buffer() -> BytesMut {
-    SPARE
-        .with_borrow_mut(Vec::pop)
-        .unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES))
+    /// The worker's spare buffers to read into, the warmest last.
+    static INPUTS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    /// The same to write into.
+    static OUTPUTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Keeps a buffer for others, unless it is a large one.
-fn give_back(buffer: BytesMut) {
-    SPARE.with_borrow_mut(|spare| {
-        if spare.len() < SPARE_MAX && buffer.capacity() < 2 * BUFFER_BYTES {
-            spare.push(buffer);
-        }
-    });
+fn keep<B>(spare: &mut Vec<B>, buffer: B, capacity: usize) {
+    if spare.len() < SPARE_MAX && capacity < 2 * BUFFER_BYTES {
+        spare.push(buffer);
+    }
 }
 
 /// A connection to a client or an endpoint.
@@ -78,7 +72,9 @@ impl Socket {
         if self.input.capacity() == 0 {
             // Nothing is taken before there is something to put into it.
             ready!(self.stream.poll_read_ready(cx))?;
-            self.input = take_buffer();
+            self.input = INPUTS
+                .with_borrow_mut(Vec::pop)
+                .unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
         }
         let room = self.input.capacity() - self.input.len();
         if room < wanted {
@@ -124,7 +120,9 @@ impl Socket {
     /// Makes sure that there is a buffer to write into.
     pub(crate) fn prepare_output(&mut self) {
         if !self.output.has_buffer() {
-            self.output.lend(take_buffer());
+            let spare = OUTPUTS.with_borrow_mut(Vec::pop);
+            let buffer = spare.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES));
+            self.output.lend(buffer);
         }
     }
 
@@ -133,13 +131,14 @@ impl Socket {
     pub(crate) fn rest(&mut self) {
         let known = self.input.capacity() > 0;
         if known && self.input.is_empty() && self.input.try_reclaim(BUFFER_BYTES) {
-            give_back(std::mem::take(&mut self.input));
+            let buffer = std::mem::take(&mut self.input);
+            let capacity = buffer.capacity();
+            INPUTS.with_borrow_mut(|spare| keep(spare, buffer, capacity));
         }
         if self.output.is_empty() && self.output.has_buffer() {
-            let mut buffer = self.output.reclaim();
-            if buffer.try_reclaim(BUFFER_BYTES) {
-                give_back(buffer);
-            }
+            let buffer = self.output.reclaim();
+            let capacity = buffer.capacity();
+            OUTPUTS.with_borrow_mut(|spare| keep(spare, buffer, capacity));
         }
     }
 
