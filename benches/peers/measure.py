@@ -44,6 +44,12 @@ SCENARIOS = {
         ' wrk.headers["Content-Type"] = "application/octet-stream"',
         "about": "4 KiB request body, small answer, keep-alive",
     },
+    "post16k": {
+        "path": "/",
+        "lua": 'wrk.method = "POST"; wrk.body = string.rep("x", 16384);'
+        ' wrk.headers["Content-Type"] = "application/octet-stream"',
+        "about": "16 KiB request body, small answer, keep-alive",
+    },
     "close": {
         "path": "/",
         "lua": 'wrk.headers["Connection"] = "close"',
