@@ -5,7 +5,7 @@
 //! not a byte came that does not belong to the response.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode};
 
 use super::encode::{self, Encoder, Length, Said};
@@ -76,11 +76,10 @@ impl Client {
         let headers = request.headers();
         out.reserve(1024);
         encode::request_line(request.method(), request.uri(), out);
-        let welcome = headers.contains_key(http::header::TE);
-        encode::fields(headers, Said::Drop, out);
+        let seen = encode::fields(headers, Said::Drop, out);
         let encoder = match body {
             Length::Exact(0) => {
-                if says_empty(request.method(), headers) {
+                if seen.length || expects_content(request.method()) {
                     out.text(b"content-length: 0\r\n");
                 }
                 Encoder::Length(0)
@@ -100,7 +99,7 @@ impl Client {
                 out.text(b"connection: upgrade\r\n");
                 encode::field("upgrade", protocol.as_bytes(), out);
             }
-            None if welcome => out.text(b"te: trailers\r\nconnection: te\r\n"),
+            None if seen.trailers_welcome => out.text(b"te: trailers\r\nconnection: te\r\n"),
             None => {}
         }
         out.text(b"\r\n");
@@ -164,7 +163,7 @@ impl Client {
         let Reading::Head(lines) = &mut self.reading else {
             return Ok(None);
         };
-        let mut spans = Spans::new();
+        let mut spans = Spans::default();
         let parsed = match lines.take::<StatusLine>(input, &mut spans) {
             Ok(None) => return Ok(None),
             Ok(Some((line, head))) => head::response(&line, &head, &spans, self.asked),
@@ -268,9 +267,8 @@ impl Client {
     }
 }
 
-/// Whether an empty body has to be mentioned: where one is expected (RFC 9110, 8.6), or where the
-/// head says so.
-fn says_empty(method: &Method, headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH)
-        || matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+/// Whether a request of this method usually has content, so that its absence is mentioned (RFC
+/// 9110, 8.6).
+fn expects_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }

@@ -4,7 +4,7 @@
 //! one hop are left out whoever put them there. So nothing that is written can be read in two ways.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::fields::is_for_one_hop;
@@ -105,17 +105,43 @@ pub(super) enum Said {
     Drop,
 }
 
-/// Writes the fields of a head; tells whether there is a date among them.
-pub(super) fn fields(headers: &HeaderMap, length: Said, out: &mut Output) -> bool {
-    let mut dated = false;
+/// What a head says that its writer has to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) date: bool,
+    pub(super) length: bool,
+    /// `Connection: close`.
+    pub(super) close: bool,
+    /// `TE`, which says `trailers` or nothing.
+    pub(super) trailers_welcome: bool,
+}
+
+/// Writes the fields of a head, but for those of one hop.
+pub(super) fn fields(headers: &HeaderMap, length: Said, out: &mut Output) -> Seen {
+    let mut seen = Seen::default();
     for (name, value) in headers {
-        if is_for_one_hop(name.as_str()) || (length == Said::Drop && name == CONTENT_LENGTH) {
-            continue;
+        match name.as_str() {
+            "date" => seen.date = true,
+            "content-length" => {
+                seen.length = true;
+                if length == Said::Drop {
+                    continue;
+                }
+            }
+            "connection" => {
+                seen.close |= value.as_bytes().eq_ignore_ascii_case(b"close");
+                continue;
+            }
+            "te" => {
+                seen.trailers_welcome = true;
+                continue;
+            }
+            name if is_for_one_hop(name) => continue,
+            _ => {}
         }
-        dated |= name == DATE;
         field(name.as_str(), value.as_bytes(), out);
     }
-    dated
+    seen
 }
 
 #[inline]

@@ -11,11 +11,12 @@ use bytes::{Bytes, BytesMut};
 use http::header::{EXPECT, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use httparse::{Header, ParserConfig, Status};
+use smallvec::SmallVec;
 
 use super::error::Malformed;
 use super::fields::{Hop, Upgrade};
 use super::framing::Framing;
-use super::{names, target};
+use super::{maps, names, target};
 
 /// Longest head.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -96,15 +97,21 @@ impl Lines {
     }
 }
 
-/// Whether a head that httparse accepts has no line that ends in a bare line feed: it refuses
-/// carriage returns anywhere else, so there must be as many of them as line feeds.
+/// Whether every line of a head that httparse accepts ends in CRLF. Where a line ends is where the
+/// next field begins; httparse lets a bare line feed do, and overlooks empty lines before the first.
 fn is_neat(head: Option<&[u8]>, spans: &Spans) -> bool {
-    let lines = spans.count + 2;
-    head.is_some_and(|head| {
-        head.len() <= HEAD_BYTES_MAX
-            && memchr::memchr_iter(b'\r', head).count() == lines
-            && memchr::memchr_iter(b'\n', head).count() == lines
-    })
+    let Some(head) = head.filter(|head| head.len() <= HEAD_BYTES_MAX) else {
+        return false;
+    };
+    let begins_here = head
+        .first()
+        .is_some_and(|first| !matches!(first, b'\r' | b'\n'));
+    let line_ends_before = |at: usize| head.get(..at).is_some_and(|line| line.ends_with(b"\r\n"));
+    begins_here
+        && head.ends_with(b"\r\n\r\n")
+        && spans
+            .iter()
+            .all(|(name, _)| line_ends_before(name.at as usize))
 }
 
 /// Where a piece of a head begins and ends.
@@ -131,33 +138,22 @@ impl Span {
     }
 }
 
-/// Where the names and values of a head are.
-#[derive(Debug)]
-pub(super) struct Spans {
-    all: [(Span, Span); FIELD_COUNT_MAX],
-    count: usize,
-}
+/// Where the names and values of a head are. An ordinary head has room on the stack.
+#[derive(Debug, Default)]
+pub(super) struct Spans(SmallVec<[(Span, Span); 24]>);
 
 impl Spans {
-    pub(super) fn new() -> Self {
-        Self {
-            all: [(Span::default(), Span::default()); FIELD_COUNT_MAX],
-            count: 0,
-        }
-    }
-
     fn note(&mut self, fields: &[Header<'_>], whole: &[u8]) {
-        for (spans, field) in self.all.iter_mut().zip(fields) {
-            *spans = (
-                Span::of(field.name.as_bytes(), whole),
-                Span::of(field.value, whole),
-            );
-        }
-        self.count = fields.len();
+        let span = |field: &Header<'_>| {
+            let name = Span::of(field.name.as_bytes(), whole);
+            (name, Span::of(field.value, whole))
+        };
+        self.0.clear();
+        self.0.extend(fields.iter().map(span));
     }
 
-    fn iter(&self) -> impl Iterator<Item = &(Span, Span)> {
-        self.all.iter().take(self.count)
+    fn iter(&self) -> std::slice::Iter<'_, (Span, Span)> {
+        self.0.iter()
     }
 }
 
@@ -343,7 +339,7 @@ fn version(minor: u8) -> Version {
 
 /// Collects the fields that go on, and tells `hop` of the others.
 fn collect(head: &Bytes, spans: &Spans, hop: &mut Hop) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(spans.count + FIELDS_TO_COME);
+    let mut headers = maps::spare(spans.0.len() + FIELDS_TO_COME);
     for (name, value) in spans.iter() {
         let name = head.get(name.range()).and_then(names::read);
         let name = name.ok_or(Malformed::Field)?;

@@ -11,7 +11,7 @@
 //! one of its connection: whatever comes then might be body and might be a request.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::{CONNECTION, HeaderMap};
+use http::header::HeaderMap;
 use http::response::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 
@@ -103,7 +103,7 @@ impl Server {
             }
             *begun = true;
         }
-        let mut spans = Spans::new();
+        let mut spans = Spans::default();
         let (line, head) = match lines.take::<RequestLine>(input, &mut spans) {
             Ok(Some(taken)) => taken,
             Ok(None) => return Ok(None),
@@ -201,11 +201,6 @@ impl Server {
         date: &[u8],
         out: &mut super::Output,
     ) {
-        let last = head
-            .headers
-            .get(CONNECTION)
-            .is_some_and(|options| options.as_bytes().eq_ignore_ascii_case(b"close"));
-        self.persists &= !last && matches!(self.reading, Reading::Whole);
         // One allocation at most for a head of ordinary size.
         out.reserve(1024);
         encode::status_line(self.version, head.status, out);
@@ -214,7 +209,9 @@ impl Server {
             || head.status.is_informational();
         let passes = self.is_head || head.status == StatusCode::NOT_MODIFIED;
         let said = if passes { Said::Pass } else { Said::Drop };
-        if !encode::fields(&head.headers, said, out) {
+        let seen = encode::fields(&head.headers, said, out);
+        self.persists &= !seen.close && matches!(self.reading, Reading::Whole);
+        if !seen.date {
             encode::field("date", date, out);
         }
         let encoder = match body {

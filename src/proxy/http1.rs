@@ -24,7 +24,7 @@ use super::body::Recorded;
 use super::leash::Leash;
 use super::service::Proxy;
 use super::tunnel;
-use crate::http1::{Length, Malformed, RequestHead, Server};
+use crate::http1::{Length, Malformed, RequestHead, Server, recycle};
 use crate::upstream::{
     BodyError, Interim, PolledFrame, QUEUE_BYTES_MAX, READ_BYTES_MAX, RequestBody, Socket, Upload,
     frame,
@@ -147,7 +147,7 @@ impl Session {
                 .answer(&head, length, date.as_bytes(), &mut wire.socket.output);
             wire.codec.has_written_all()
         };
-        drop(head);
+        recycle(head.headers);
         if bodiless {
             body.is_not_sent();
         }

@@ -18,7 +18,7 @@ use super::leash::Leash;
 use super::local::{Local, RunningRule};
 use super::record::Record;
 use crate::drain::Phase;
-use crate::http1::Malformed;
+use crate::http1::{Malformed, recycle};
 use crate::model::Fault;
 use crate::routing::{Found, Origin, Redirect, View};
 use crate::upstream::{Failure, Interim, Pool, RequestBody, ResponseBody};
@@ -88,6 +88,7 @@ impl Proxy {
             Ok(response) => response,
             Err(failure) => refusal(&failure, &mut record),
         };
+        recycle(std::mem::take(request.headers_mut()));
         record.answers(response.status(), response.headers());
         if is_head && let Body::Text(text) = response.body() {
             let length = HeaderValue::from(text.len());

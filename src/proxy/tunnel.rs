@@ -9,10 +9,10 @@ use std::io;
 use std::task::{Context, Poll};
 
 use super::leash::Leash;
-use crate::upstream::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Upgraded};
+use crate::upstream::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Stream, Upgraded};
 
 /// Passes bytes between the two until both are done or one breaks.
-pub(super) async fn run(mut client: Socket, mut upgraded: Upgraded, leash: &Leash) {
+pub(super) async fn run<S: Stream>(mut client: Socket<S>, mut upgraded: Upgraded, leash: &Leash) {
     let mut tunnel = Some(leash.tunnel());
     let mut up = Way::default();
     let mut down = Way::default();
@@ -50,10 +50,10 @@ enum State {
 }
 
 impl Way {
-    fn poll(
+    fn poll<F: Stream, T: Stream>(
         &mut self,
-        from: &mut Socket,
-        to: &mut Socket,
+        from: &mut Socket<F>,
+        to: &mut Socket<T>,
         leash: &Leash,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {

@@ -22,5 +22,5 @@ pub(crate) use body::{BodyError, PolledFrame, RequestBody, ResponseBody, Upload,
 pub(crate) use http1::{Interim, Upgraded};
 pub(crate) use http2::LocalExecutor;
 pub(crate) use pool::{Failure, Pool};
-pub(crate) use socket::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket};
+pub(crate) use socket::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Stream};
 pub(crate) use wire::Wire;

@@ -11,7 +11,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http1::Output;
@@ -43,19 +45,36 @@ fn keep<B>(spare: &mut Vec<B>, buffer: B, capacity: usize) {
     }
 }
 
+/// What bytes come and go by.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Ready when a read may give something, as far as that can be known without a buffer.
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Stream for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+}
+
+/// A stream of HTTP/2 that carries something else.
+impl Stream for TokioIo<Upgraded> {}
+
 /// A connection to a client or an endpoint.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S = TcpStream> {
+    stream: S,
     /// What came and was not yet understood.
     pub(crate) input: BytesMut,
     /// What is to be written.
     pub(crate) output: Output,
 }
 
-impl Socket {
+impl<S: Stream> Socket<S> {
     /// `input` is what came already.
-    pub(crate) fn new(stream: TcpStream, input: BytesMut) -> Self {
+    pub(crate) fn new(stream: S, input: BytesMut) -> Self {
         Self {
             stream,
             input,
@@ -71,7 +90,7 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         if self.input.capacity() == 0 {
             // Nothing is taken before there is something to put into it.
-            ready!(self.stream.poll_read_ready(cx))?;
+            ready!(self.stream.poll_readable(cx))?;
             self.input = INPUTS
                 .with_borrow_mut(Vec::pop)
                 .unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
@@ -155,7 +174,9 @@ impl Socket {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
 
+impl Socket {
     /// Lets the connection end in a reset, so that the end is not taken for the end of a message.
     pub(crate) fn reset_on_close(&self) {
         // Where that does not work, the connection is gone already.
