@@ -63,6 +63,8 @@ faults! {
     Deadline = "deadline",
     /// The connection broke before the response's head.
     UpstreamReset = "upstream_reset",
+    /// The endpoint takes no more requests now, and too many wait for it already or for too long.
+    UpstreamBusy = "upstream_busy",
     /// The response is not HTTP.
     UpstreamProtocol = "upstream_protocol",
     /// The response broke off in the middle of its body.

@@ -4,43 +4,28 @@
 //! may be silent for as long as an idle one; once it has begun to speak it has to say what it
 //! speaks, in time.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 
 use super::http1;
+use super::http2;
 use super::introduction::introduce;
 use super::leash::{Leash, Pull};
 use super::local::Local;
 use super::service::Proxy;
 use crate::drain::Phase;
-use crate::upstream::{LocalExecutor, RequestBody, Socket, Wire};
+use crate::upstream::{Socket, Wire};
 
 /// What every HTTP/2 connection without TLS begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long the rest of the first bytes may take that tell the protocols apart.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// HTTP/2's limits: hyper's own are made for trusted peers (`docs/guide/operations.md`).
-const STREAMS_MAX: u32 = 100;
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// Room for every stream's window: uploads that nobody reads hold up no other stream.
-const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
-const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
-const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-const RESET_STREAMS_MAX: usize = 64;
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
@@ -57,11 +42,11 @@ pub(super) async fn serve(stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
         .await;
     let ended = match detected.flatten() {
         None => return,
-        Some(Protocol::Http1) => run(pin!(http1::serve(socket, proxy, leash)), |_| {}, leash).await,
+        Some(Protocol::Http1) => run(http1::serve(socket, proxy, leash), leash).await,
         Some(Protocol::Http2) => {
             let (stream, first) = socket.into_parts();
             // Boxed, so that connections of HTTP/1.1 need no room for it.
-            Box::pin(serve_http2(Wire::new(stream, first), proxy, leash)).await
+            Box::pin(http2::serve(Wire::new(stream, first), proxy, leash)).await
         }
     };
     match ended {
@@ -71,34 +56,9 @@ pub(super) async fn serve(stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
     }
 }
 
-async fn serve_http2(io: Wire, proxy: Proxy, leash: &Leash) -> Ended {
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let proxy = proxy.clone();
-        async move { Ok::<_, Infallible>(proxy.answer(request.map(RequestBody::from), &()).await) }
-    });
-    let connection = http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
-        .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .max_local_error_reset_streams(RESET_STREAMS_MAX)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(io, service);
-    let mut leaving = false;
-    let say_goodbye = |connection: Pin<&mut http2::Connection<_, _, _>>| {
-        if !leaving && leash.says_goodbye() {
-            leaving = true;
-            connection.graceful_shutdown();
-        }
-    };
-    run(pin!(connection), say_goodbye, leash).await
-}
-
 /// How a connection ended.
-enum Ended {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
     /// Finished, or the client went away: ordinary ends.
     ByItself,
     /// The client broke the protocol.
@@ -108,36 +68,17 @@ enum Ended {
     Cut,
 }
 
-impl From<()> for Ended {
-    fn from((): ()) -> Self {
-        Self::ByItself
-    }
-}
-
-impl From<hyper::Result<()>> for Ended {
-    fn from(result: hyper::Result<()>) -> Self {
-        match result {
-            Err(error) if error.is_parse() => Self::Broken,
-            Ok(()) | Err(_) => Self::ByItself,
-        }
-    }
-}
-
-/// Runs a connection until it ends or the leash is pulled; `heed` may look at it before each turn.
-async fn run<C: Future<Output: Into<Ended>>>(
-    mut connection: Pin<&mut C>,
-    mut heed: impl FnMut(Pin<&mut C>),
-    leash: &Leash,
-) -> Ended {
+/// Runs a connection of HTTP/1.1 until it ends or the leash is pulled.
+async fn run(connection: impl Future<Output = ()>, leash: &Leash) -> Ended {
+    let mut connection = pin!(connection);
     poll_fn(|cx| {
         leash.listen(cx.waker());
         match leash.pull() {
             Pull::Idle => return Poll::Ready(Ended::Idle),
             Pull::Phase(Phase::Cut) => return Poll::Ready(Ended::Cut),
-            Pull::Phase(Phase::Serving) => {}
-            Pull::Phase(_) => heed(connection.as_mut()),
+            Pull::Phase(_) => {}
         }
-        connection.as_mut().poll(cx).map(Into::into)
+        connection.as_mut().poll(cx).map(|()| Ended::ByItself)
     })
     .await
 }

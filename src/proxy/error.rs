@@ -160,6 +160,13 @@ fn look_up(fault: Fault) -> Row {
             KeepOpen,
             "the backend closed without an answer",
         ),
+        Fault::UpstreamBusy => (
+            Backend,
+            UNAVAILABLE,
+            Grpc::Unavailable,
+            KeepOpen,
+            "the backend takes no more requests now",
+        ),
         Fault::UpstreamProtocol => (
             Backend,
             Code::BAD_GATEWAY,

@@ -3,11 +3,12 @@
 //! Hop-by-hop fields are for one connection only (RFC 9110, 7.6.1). What says where a request comes
 //! from is the business of [`forwarding`].
 
-use http::header::{COOKIE, HOST, HeaderName, TE, VIA};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, TE, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use rand::Rng;
 
 use super::forwarding::{self, Client};
+use super::translate;
 use crate::http1::{self, Upgrade};
 use crate::model::Fault;
 use crate::upstream::RequestBody;
@@ -29,6 +30,7 @@ pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
     }
     if version == Version::HTTP_2 {
         // HTTP/1.1 comes settled from its codec.
+        translate::check(request)?;
         let mut uri = std::mem::take(request.uri_mut());
         let mut headers = std::mem::take(request.headers_mut());
         let settled = http1::settle(request.method(), version, &mut uri, &mut headers);
@@ -50,7 +52,6 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client, rando
         _ => HeaderValue::from_static("1.1 pointsman"),
     };
     if request.version() == Version::HTTP_2 {
-        join_cookies(request.headers_mut());
         strip_hop_by_hop(request.headers_mut());
     }
     *request.version_mut() = Version::HTTP_11;
@@ -95,6 +96,10 @@ pub(super) fn clean<B>(response: &mut Response<B>) -> Result<(), Fault> {
     if response.version() == Version::HTTP_2 {
         strip_hop_by_hop(response.headers_mut());
     }
+    if response.status() == StatusCode::NO_CONTENT {
+        // It has no content, so a length would be somebody else's (RFC 9110, 8.6).
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     // HTTP/1.0 is the backend's affair: said to the client, it would end the client's connection.
     *response.version_mut() = Version::HTTP_11;
     Ok(())
@@ -116,22 +121,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
         headers.remove(name);
-    }
-}
-
-/// HTTP/2 may send a cookie header in pieces; HTTP/1.1 wants one line (RFC 9113, 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
-        return;
-    };
-    let mut whole = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
-        whole.extend_from_slice(b"; ");
-        whole.extend_from_slice(crumb.as_bytes());
-    }
-    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
-        headers.insert(COOKIE, whole);
     }
 }
 
@@ -180,13 +169,5 @@ mod tests {
             prepared(&[("x-request-id", &"x".repeat(129))])["x-request-id"].len(),
             32
         );
-    }
-
-    #[test]
-    fn cookie_crumbs_become_one_line() {
-        let mut headers = request("/", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
-        join_cookies(headers.headers_mut());
-        let all: Vec<_> = headers.headers().get_all(COOKIE).iter().collect();
-        assert_eq!(all, ["a=1; b=2; c=3"]);
     }
 }

@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 
 use super::endpoint::Busy;
 use super::http1::{Connection, Upgraded};
+use super::http2::Place;
+use super::stream::poll_stream;
 use super::until::Until;
 use crate::http1::{Length, Piece};
 
@@ -122,11 +124,11 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Http1(upload) => upload.poll_frame(cx),
             Self::Http2 { incoming, broken } => {
-                let frame = Pin::new(incoming).poll_frame(cx);
+                let frame = poll_stream(incoming, cx);
                 if let Poll::Ready(Some(Err(_))) = &frame {
                     broken.0.set(true);
                 }
-                frame.map_err(Into::into)
+                frame
             }
             Self::Until(until) => until.poll(cx),
         }
@@ -200,7 +202,11 @@ enum Source {
     /// All that is left is here, if anything is.
     Rest(Option<Bytes>),
     Http1(Box<Connection>),
-    Http2(Incoming),
+    Http2 {
+        incoming: Incoming,
+        /// Kept for as long as the stream runs.
+        _place: Rc<Place>,
+    },
     /// No body follows, but another protocol.
     Upgraded(Box<Connection>),
 }
@@ -222,9 +228,12 @@ impl ResponseBody {
         Self { source, busy }
     }
 
-    pub(super) fn http2(incoming: Incoming, busy: Busy) -> Self {
+    pub(super) fn http2(incoming: Incoming, place: Rc<Place>, busy: Busy) -> Self {
         Self {
-            source: Source::Http2(incoming),
+            source: Source::Http2 {
+                incoming,
+                _place: place,
+            },
             busy,
         }
     }
@@ -233,7 +242,7 @@ impl ResponseBody {
     pub(crate) fn into_upgraded(self) -> Option<Upgraded> {
         match self.source {
             Source::Upgraded(connection) => Some(connection.into_upgraded(self.busy)),
-            Source::Rest(_) | Source::Http1(_) | Source::Http2(_) => None,
+            Source::Rest(_) | Source::Http1(_) | Source::Http2 { .. } => None,
         }
     }
 
@@ -263,7 +272,7 @@ impl Body for ResponseBody {
         match &mut this.source {
             Source::Rest(rest) => Poll::Ready(rest.take().map(|rest| Ok(Frame::data(rest)))),
             Source::Http1(_) => this.poll_http1(cx),
-            Source::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Source::Http2 { incoming, .. } => poll_stream(incoming, cx),
             Source::Upgraded(_) => Poll::Ready(None),
         }
     }
@@ -272,7 +281,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Rest(rest) => rest.is_none(),
             Source::Http1(_) => false,
-            Source::Http2(incoming) => incoming.is_end_stream(),
+            Source::Http2 { incoming, .. } => incoming.is_end_stream(),
             Source::Upgraded(_) => true,
         }
     }
@@ -283,7 +292,7 @@ impl Body for ResponseBody {
             Source::Http1(connection) => connection
                 .left()
                 .map_or_else(SizeHint::new, SizeHint::with_exact),
-            Source::Http2(incoming) => incoming.size_hint(),
+            Source::Http2 { incoming, .. } => incoming.size_hint(),
             Source::Upgraded(_) => SizeHint::with_exact(0),
         }
     }

@@ -66,7 +66,7 @@ impl EndpointPool {
         self.idle
             .borrow_mut()
             .retain_mut(|connection| connection.keeps(sweeps_max));
-        self.http2.sweep();
+        self.http2.sweep(sweeps_max);
     }
 
     pub(super) fn in_flight(&self) -> usize {

@@ -13,14 +13,16 @@ mod endpoint;
 mod http1;
 mod http2;
 mod pool;
+mod replay;
 mod socket;
+mod stream;
+pub(crate) mod translate;
 mod until;
 mod wire;
 
 pub(crate) use backend::{Backend, Balance, Protocol, Target};
 pub(crate) use body::{BodyError, PolledFrame, RequestBody, ResponseBody, Upload, frame};
 pub(crate) use http1::{Interim, Upgraded};
-pub(crate) use http2::LocalExecutor;
 pub(crate) use pool::{Failure, Pool};
 pub(crate) use socket::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Stream};
 pub(crate) use wire::Wire;

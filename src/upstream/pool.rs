@@ -12,8 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::EXPECT;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use rand::RngExt as _;
 
@@ -22,6 +21,8 @@ use super::body::{BodyError, RequestBody, ResponseBody};
 use super::connect::connect;
 use super::endpoint::{Busy, EndpointPool};
 use super::http1::{Broken, Connection, Interim, Progress};
+use super::http2::{Place, Way};
+use super::stream::is_malformed;
 use crate::metrics::BackendCells;
 use crate::model::Fault;
 
@@ -57,7 +58,7 @@ impl From<Broken> for Failure {
 
 impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
-        let fault = if error.is_parse() {
+        let fault = if error.is_parse() || is_malformed(&error) {
             Fault::UpstreamProtocol
         } else {
             Fault::UpstreamReset
@@ -157,8 +158,9 @@ impl Pool {
                 Ok(answer.map(|()| ResponseBody::http1(connection, upgraded, busy)))
             }
             Protocol::H2c => {
-                let answer = Box::pin(self.send_http2(endpoint, request, interim)).await?;
-                Ok(answer.map(|incoming| ResponseBody::http2(incoming, busy)))
+                let sent = Box::pin(self.send_http2(endpoint, request, interim)).await?;
+                let (answer, place) = sent;
+                Ok(answer.map(|incoming| ResponseBody::http2(incoming, place, busy)))
             }
         }
     }
@@ -238,19 +240,21 @@ impl Pool {
         endpoint: &Rc<EndpointPool>,
         request: &mut Request<RequestBody>,
         interim: &dyn Interim,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<(Response<Incoming>, Rc<Place>), Failure> {
         if request.headers_mut().remove(EXPECT).is_some() {
             // hyper does not pass on what an endpoint would say to it, so it is said here.
             let mut go_on = Response::new(());
             *go_on.status_mut() = StatusCode::CONTINUE;
             interim.pass(&go_on);
         }
-        *request.uri_mut() = absolute(request);
-        request.headers_mut().remove(http::header::HOST);
-        *request.version_mut() = http::Version::HTTP_2;
         let (body, client) = take(request.body_mut()).watched();
         *request.body_mut() = body;
-        let sent = self.try_http2(endpoint, request).await;
+        let way = Way {
+            connect: || async { self.connect(endpoint).await.map_err(Failure::from) },
+            patience: self.backend.connect_timeout,
+            cells: &self.cells,
+        };
+        let sent = endpoint.http2.send(request, &way).await;
         // hyper reports a body that the client broke as an error of the backend's connection.
         sent.map_err(|failure| match client.is_set() {
             true => Failure {
@@ -259,26 +263,6 @@ impl Pool {
             },
             false => failure,
         })
-    }
-
-    async fn try_http2(
-        &self,
-        endpoint: &Rc<EndpointPool>,
-        request: &mut Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let connect = || async { self.connect(endpoint).await.map_err(Failure::from) };
-        let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
-        // A connection may close between the look at it and the send: then nothing was sent.
-        let mut refused = match sender.try_send_request(take(request)).await {
-            Ok(answer) => return Ok(answer),
-            Err(refused) => refused,
-        };
-        let Some(unsent) = refused.take_message() else {
-            return Err(refused.into_error().into());
-        };
-        self.cells.retries.add(1);
-        let mut sender = endpoint.http2.sender(&self.cells, connect).await?;
-        sender.send_request(unsent).await.map_err(Failure::from)
     }
 
     async fn connect(
@@ -299,18 +283,4 @@ impl Pool {
 /// would be gone.
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
     request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty)
-}
-
-/// HTTP/2 carries the host in the target.
-fn absolute(request: &Request<RequestBody>) -> Uri {
-    let host = request.headers().get(http::header::HOST);
-    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let mut parts = request.uri().clone().into_parts();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = authority.or_else(|| Some(Authority::from_static("localhost")));
-    parts
-        .path_and_query
-        .get_or_insert_with(|| PathAndQuery::from_static("/"));
-    // All three parts are there, which is all that can be wrong.
-    Uri::from_parts(parts).unwrap_or_default()
 }

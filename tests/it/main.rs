@@ -7,6 +7,7 @@ mod binary;
 mod faults;
 mod filters;
 mod forwarding;
+mod frames;
 mod framing;
 mod grpc;
 mod headers;

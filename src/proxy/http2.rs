@@ -1,0 +1,483 @@
+//! The server side of HTTP/2: one client connection, from its preface to its end.
+//!
+//! hyper and h2 speak the protocol; what is here is what they leave to a proxy that trusts nobody.
+//! The limits are set, and two things are watched that no limit of theirs covers: a client that
+//! takes nothing more of an answer would hold its backend for ever (its stream is given up after
+//! five minutes), and a client that gives up most of what it asks for, one by one and slowly enough for
+//! each to reach a backend, makes work for nothing (it is told to go). `docs/guide/http.md` says
+//! what is done about which attack, with numbers.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::rt::{Executor, Read, Write};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use slab::Slab;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connection::Ended;
+use super::fair::Fair;
+use super::leash::{Leash, Pull};
+use super::service::Proxy;
+use crate::drain::Phase;
+use crate::upstream::RequestBody;
+
+/// Requests of one connection that run at the same time; the next one is refused, safe to repeat.
+const STREAMS_MAX: u32 = 100;
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// Room for every stream's window: uploads that nobody reads hold up no other stream.
+const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
+/// What is held of an answer that the client does not take.
+const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// More than that is answered 431, four times that ends the connection.
+const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Streams reset for the client's own mistakes, or by the client before they were looked at.
+const RESET_STREAMS_MAX: usize = 64;
+const UNSEEN_RESET_STREAMS_MAX: usize = 20;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often the streams of a connection are looked at, and how many looks one may take nothing:
+/// five minutes, because to pause a stream for a while is what flow control is for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+const LOOKS_MAX: u32 = 10;
+/// What a client has to take between two looks to be seen taking something.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
+/// So many requests given up, and more than half of all: the client is told to go. One that does
+/// not listen is made to, at twice as many.
+const GIVEN_UP_MIN: u32 = 500;
+
+/// Serves a connection to its end. `io` starts with the preface.
+pub(super) async fn serve<IO>(io: IO, proxy: Proxy, leash: &Leash) -> Ended
+where
+    IO: Read + Write + Unpin + 'static,
+{
+    let streams = Rc::new(Streams::default());
+    let watched = Rc::clone(&streams);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let proxy = proxy.clone();
+        let stream = watched.open();
+        async move {
+            let answer = proxy.answer(request.map(RequestBody::from), &()).await;
+            Ok::<_, Infallible>(answer.map(|body| Watched::new(body, stream)))
+        }
+    });
+    let connection = builder(&streams).serve_connection(Fair::new(io), service);
+    run(connection, leash, &streams, LOOK_INTERVAL).await
+}
+
+fn builder(streams: &Rc<Streams>) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(Tasks(Rc::clone(streams)));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_local_error_reset_streams(RESET_STREAMS_MAX)
+        .max_pending_accept_reset_streams(UNSEEN_RESET_STREAMS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Whether a connection ended because we found something wrong with what came, and said so.
+fn is_the_clients_mistake(error: &hyper::Error) -> bool {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_library)
+}
+
+/// What is run: hyper's connection, which can be asked to finish.
+trait Finish: Future<Output = hyper::Result<()>> {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<IO, S, B> Finish for http2::Connection<IO, S, Tasks>
+where
+    IO: Read + Write + Unpin + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs a connection: asks it to finish when it is time, and cuts it in the end.
+async fn run(
+    connection: impl Finish,
+    leash: &Leash,
+    streams: &Streams,
+    look_interval: Duration,
+) -> Ended {
+    let mut connection = pin!(connection);
+    let mut looks = Looks::new(look_interval);
+    let mut told = false;
+    poll_fn(|cx| {
+        leash.listen(cx.waker());
+        match leash.pull() {
+            Pull::Idle => return Poll::Ready(Ended::Idle),
+            Pull::Phase(Phase::Cut) => return Poll::Ready(Ended::Cut),
+            Pull::Phase(_) => {}
+        }
+        if streams.are_mostly_given_up(2 * GIVEN_UP_MIN) {
+            return Poll::Ready(Ended::Broken);
+        }
+        if !told && (leash.says_goodbye() || streams.are_mostly_given_up(GIVEN_UP_MIN)) {
+            told = true;
+            connection.as_mut().finish();
+        }
+        let polled = connection.as_mut().poll(cx);
+        if polled.is_pending() {
+            looks.keep(streams, cx);
+        }
+        polled.map(|ended| match ended {
+            Err(error) if is_the_clients_mistake(&error) => Ended::Broken,
+            // Finished, or the client went away.
+            Ok(()) | Err(_) => Ended::ByItself,
+        })
+    })
+    .await
+}
+
+/// The clock by which streams are looked at; it stands still while there are none.
+struct Looks {
+    interval: Duration,
+    clock: Pin<Box<Sleep>>,
+    running: bool,
+}
+
+impl Looks {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            clock: Box::pin(sleep(interval)),
+            running: false,
+        }
+    }
+
+    fn keep(&mut self, streams: &Streams, cx: &mut Context<'_>) {
+        if !self.running {
+            if streams.are_none() {
+                return;
+            }
+            self.running = true;
+            self.clock.as_mut().reset(Instant::now() + self.interval);
+        }
+        while self.running && self.clock.as_mut().poll(cx).is_ready() {
+            streams.look();
+            self.running = !streams.are_none();
+            self.clock.as_mut().reset(Instant::now() + self.interval);
+        }
+    }
+}
+
+/// The streams of one connection.
+#[derive(Debug, Default)]
+struct Streams {
+    open: RefCell<Slab<Rc<Stream>>>,
+    /// The stream whose request was handed over last: its task is the next that hyper starts.
+    next: RefCell<Option<Guard>>,
+    opened: Cell<u32>,
+    given_up: Cell<u32>,
+}
+
+impl Streams {
+    fn open(self: &Rc<Self>) -> Rc<Stream> {
+        let stream = Rc::new(Stream::default());
+        let key = self.open.borrow_mut().insert(Rc::clone(&stream));
+        self.opened.set(self.opened.get().saturating_add(1));
+        let guard = Guard {
+            streams: Rc::clone(self),
+            stream: Rc::clone(&stream),
+            key,
+        };
+        drop(self.next.replace(Some(guard)));
+        stream
+    }
+
+    fn are_none(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    fn are_mostly_given_up(&self, at_least: u32) -> bool {
+        let given_up = self.given_up.get();
+        given_up >= at_least && given_up > self.opened.get() / 2
+    }
+
+    fn look(&self) {
+        for (_, stream) in &*self.open.borrow() {
+            stream.look();
+        }
+    }
+}
+
+/// One stream, as its connection watches it.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Whether the client was given something that it has not taken yet.
+    owed: Cell<bool>,
+    /// How often that was seen since it was given.
+    looks: Cell<u32>,
+    /// Whether everything was given.
+    finished: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Stream {
+    fn look(&self) {
+        if !self.owed.get() {
+            return;
+        }
+        self.looks.set(self.looks.get() + 1);
+        if self.is_stalled()
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.looks.get() >= LOOKS_MAX
+    }
+
+    fn listen(&self, waker: &Waker) {
+        let mut listening = self.waker.borrow_mut();
+        if !listening
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            *listening = Some(waker.clone());
+        }
+    }
+
+    /// The client has taken what there was and asks for more.
+    fn asks(&self) {
+        self.owed.set(false);
+        self.looks.set(0);
+    }
+}
+
+/// Lives as long as the task of a stream.
+#[derive(Debug)]
+struct Guard {
+    streams: Rc<Streams>,
+    stream: Rc<Stream>,
+    key: usize,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let streams = &self.streams;
+        streams.open.borrow_mut().try_remove(self.key);
+        if !self.stream.finished.get() {
+            streams
+                .given_up
+                .set(streams.given_up.get().saturating_add(1));
+        }
+    }
+}
+
+/// Runs hyper's tasks, one a stream, on the worker's own thread. A task that is dropped resets its
+/// stream, which is how a stalled one is given up.
+#[derive(Clone, Debug)]
+struct Tasks(Rc<Streams>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let guard = self.0.next.take();
+        spawn_local(async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                if let Some(Guard { stream, .. }) = &guard {
+                    if stream.is_stalled() {
+                        return Poll::Ready(());
+                    }
+                    stream.listen(cx.waker());
+                }
+                future.as_mut().poll(cx)
+            })
+            .await;
+        });
+    }
+}
+
+/// An answer's body that tells its stream what the client takes of it, piece by piece: who takes
+/// one now and then is slow and not stalled.
+#[derive(Debug)]
+struct Watched<B> {
+    body: B,
+    /// What is left of a chunk that is larger than a piece.
+    rest: Bytes,
+    stream: Rc<Stream>,
+}
+
+impl<B: Body<Data = Bytes>> Watched<B> {
+    fn new(body: B, stream: Rc<Stream>) -> Self {
+        stream.finished.set(body.is_end_stream());
+        Self {
+            body,
+            rest: Bytes::new(),
+            stream,
+        }
+    }
+
+    fn piece(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(PIECE_BYTES_MAX);
+        Frame::data(self.rest.split_to(length))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        this.stream.asks();
+        let frame = if this.rest.is_empty() {
+            ready!(Pin::new(&mut this.body).poll_frame(cx))
+        } else {
+            Some(Ok(this.piece()))
+        };
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            // The end, or a backend's fault and not the client's.
+            ended @ (None | Some(Err(_))) => {
+                this.stream.finished.set(true);
+                return Poll::Ready(ended);
+            }
+        };
+        let frame = match frame.into_data() {
+            Ok(chunk) if chunk.len() > PIECE_BYTES_MAX => {
+                this.rest = chunk;
+                this.piece()
+            }
+            Ok(chunk) => Frame::data(chunk),
+            Err(trailers) => trailers,
+        };
+        this.stream.owed.set(true);
+        this.stream.finished.set(this.is_end_stream());
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(20);
+    const LENGTH: usize = 1 << 20;
+
+    /// Serves a megabyte to whoever asks, in one chunk; gives back the answer's body.
+    async fn megabyte(streams: Rc<Streams>) -> h2::RecvStream {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let watched = Rc::clone(&streams);
+        let service = service_fn(move |_: Request<Incoming>| {
+            let body = Full::new(Bytes::from(vec![b'x'; LENGTH]));
+            let stream = watched.open();
+            async move { Ok::<_, Infallible>(Response::new(Watched::new(body, stream))) }
+        });
+        let connection = builder(&streams).serve_connection(TokioIo::new(far), service);
+        spawn_local(async move {
+            let leash = Leash::new(Phase::Serving);
+            run(connection, &leash, &streams, LOOK).await;
+        });
+        let client = h2::client::Builder::new().initial_window_size(1000).clone();
+        let (sender, connection) = client.handshake::<_, Bytes>(near).await.expect("it speaks");
+        spawn_local(async move { drop(connection.await) });
+        let mut sender = sender.ready().await.expect("it is open");
+        let request = Request::get("http://a/").body(()).expect("valid");
+        let (answer, _) = sender.send_request(request, true).expect("it is open");
+        answer.await.expect("an answer").into_body()
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_given_up() {
+        let tasks = LocalSet::new();
+        let all = tasks.run_until(async {
+            let streams = Rc::new(Streams::default());
+            let mut body = megabyte(Rc::clone(&streams)).await;
+            let mut bytes = 0;
+            loop {
+                match body.data().await.expect("no end") {
+                    Ok(data) => bytes += data.len(),
+                    Err(error) => break assert_eq!(error.reason(), Some(h2::Reason::CANCEL)),
+                }
+            }
+            assert_eq!(bytes, 1000, "as much as it had room for");
+            assert!(streams.are_none());
+            assert_eq!(streams.given_up.get(), 1);
+        });
+        let limit = LOOK * LOOKS_MAX * 100;
+        tokio::time::timeout(limit, all).await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn who_takes_slowly_gets_everything() {
+        LocalSet::new()
+            .run_until(async {
+                let streams = Rc::new(Streams::default());
+                let mut body = megabyte(Rc::clone(&streams)).await;
+                let (mut bytes, mut untold) = (0, 0);
+                let begun = Instant::now();
+                while let Some(data) = body.data().await {
+                    let length = data.expect("it goes on").len();
+                    (bytes, untold) = (bytes + length, untold + length);
+                    // In 16 steps over twice the time after which a stalled one is given up.
+                    let due = LOOK * LOOKS_MAX * 2 * u32::try_from(bytes).expect("small")
+                        / u32::try_from(LENGTH).expect("small");
+                    if untold >= 1000 {
+                        tokio::time::sleep_until(begun + due).await;
+                        body.flow_control().release_capacity(untold).expect("held");
+                        untold = 0;
+                    }
+                }
+                assert_eq!(bytes, LENGTH);
+                assert!(begun.elapsed() > LOOK * LOOKS_MAX);
+                assert_eq!(streams.given_up.get(), 0);
+            })
+            .await;
+    }
+}
