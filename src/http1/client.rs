@@ -95,9 +95,9 @@ impl Client {
         };
         let upgrade = request.extensions().get::<Upgrade>();
         match upgrade {
-            Some(Upgrade(protocol)) => {
+            Some(upgrade) => {
                 out.text(b"connection: upgrade\r\n");
-                encode::field("upgrade", protocol.as_bytes(), out);
+                encode::field("upgrade", upgrade.as_bytes(), out);
             }
             None if seen.trailers_welcome => out.text(b"te: trailers\r\nconnection: te\r\n"),
             None => {}

@@ -11,9 +11,26 @@ use super::error::Malformed;
 use super::framing::Framing;
 use super::target::is_host;
 
-/// What a request asks to be upgraded to, as an extension of it. Never HTTP/2.
+/// What a request asks to be upgraded to, as an extension of it. Never HTTP/2: an upgrade to that is
+/// nobody's business but ours, and not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Upgrade(pub(crate) HeaderValue);
+pub(crate) struct Upgrade(HeaderValue);
+
+impl Upgrade {
+    pub(crate) fn to(protocols: HeaderValue) -> Option<Self> {
+        let http2 = protocols.as_bytes().split(|b| *b == b',').any(|protocol| {
+            protocol
+                .trim_ascii()
+                .to_ascii_lowercase()
+                .starts_with(b"h2")
+        });
+        (!http2).then_some(Self(protocols))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
 
 /// Whether a field is not taken off when `Connection` names it: that would let a client strip what
 /// backends rely on.
@@ -142,18 +159,10 @@ impl Hop {
         !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 
-    /// The protocol that is asked for. An upgrade to HTTP/2 is nobody's business but ours, and not
-    /// done; HTTP/1.0 has none.
+    /// The protocol that is asked for. HTTP/1.0 has none.
     pub(super) fn upgrade(&mut self, version: Version) -> Option<Upgrade> {
-        let wanted = self.upgrade.take()?;
-        let http2 = wanted.as_bytes().split(|b| *b == b',').any(|protocol| {
-            protocol
-                .trim_ascii()
-                .to_ascii_lowercase()
-                .starts_with(b"h2")
-        });
-        let asked = self.upgrade_named && version == Version::HTTP_11 && !http2;
-        asked.then_some(Upgrade(wanted))
+        let asked = self.upgrade_named && version == Version::HTTP_11;
+        self.upgrade.take().filter(|_| asked).and_then(Upgrade::to)
     }
 
     /// How the body is framed, if the fields say it without ambiguity (RFC 9112, 6.3).

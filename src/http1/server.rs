@@ -229,9 +229,9 @@ impl Server {
                 Encoder::UntilClose
             }
         };
-        if let Some(Upgrade(protocol)) = head.extensions.get() {
+        if let Some(upgrade) = head.extensions.get::<Upgrade>() {
             out.text(b"connection: upgrade\r\n");
-            encode::field("upgrade", protocol.as_bytes(), out);
+            encode::field("upgrade", upgrade.as_bytes(), out);
         } else if !self.persists {
             out.text(b"connection: close\r\n");
         } else if self.version == Version::HTTP_10 {

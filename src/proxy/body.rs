@@ -4,9 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Frame, SizeHint};
 
+use super::error;
 use super::record::Record;
+use crate::model::Fault;
 use crate::upstream::{BodyError, PolledFrame, ResponseBody, Upgraded};
 
 /// The body of an answer.
@@ -59,6 +62,14 @@ impl Recorded {
             record.complete();
         }
         Self { body, record }
+    }
+
+    /// Answers with a fault of our own instead.
+    pub(super) fn refused(mut self, fault: Fault) -> Response<Self> {
+        let response = error::answer(fault);
+        self.record.failed(fault, None);
+        self.record.answers(response.status(), response.headers());
+        response.map(|body| Self::new(body, self.record))
     }
 
     /// The answer ends with its head, whatever its body would say: to HEAD, 204, 304.

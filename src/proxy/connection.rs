@@ -5,7 +5,7 @@
 //! speaks, in time.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(super) async fn serve(stream: TcpStream, mut proxy: Proxy, leash: &Leash) {
         .await;
     let ended = match detected.flatten() {
         None => return,
-        Some(Protocol::Http1) => run(http1::serve(socket, proxy, leash), leash).await,
+        Some(Protocol::Http1) => run(pin!(http1::serve(socket, proxy, leash)), leash).await,
         Some(Protocol::Http2) => {
             let (stream, first) = socket.into_parts();
             // Boxed, so that connections of HTTP/1.1 need no room for it.
@@ -68,9 +68,11 @@ pub(super) enum Ended {
     Cut,
 }
 
-/// Runs a connection of HTTP/1.1 until it ends or the leash is pulled.
-async fn run(connection: impl Future<Output = ()>, leash: &Leash) -> Ended {
-    let mut connection = pin!(connection);
+/// Runs a connection of HTTP/1.1, or a tunnel, until it ends or the leash is pulled.
+pub(super) async fn run<C: Future<Output = ()>>(
+    mut connection: Pin<&mut C>,
+    leash: &Leash,
+) -> Ended {
     poll_fn(|cx| {
         leash.listen(cx.waker());
         match leash.pull() {
@@ -116,18 +118,16 @@ fn judge(seen: &[u8]) -> Option<Protocol> {
     (!PREFACE.starts_with(seen)).then_some(Protocol::Http1)
 }
 
-/// A connection that is open: counted, and on its leash. Both end when it is dropped.
+/// Something on a leash of its own, which the worker holds until this is dropped.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct Held {
     local: Rc<Local>,
     pub(super) leash: Rc<Leash>,
     key: usize,
 }
 
-impl Open {
+impl Held {
     pub(super) fn new(local: &Rc<Local>) -> Self {
-        local.cells().accepted.add(1);
-        local.cells().open.add(1);
         let leash = Leash::new(local.phase());
         let key = local.leashes.borrow_mut().insert(Rc::clone(&leash));
         Self {
@@ -138,10 +138,31 @@ impl Open {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.local.leashes.borrow_mut().try_remove(self.key);
+    }
+}
+
+/// A connection that is open: counted, and held.
+#[derive(Debug)]
+pub(super) struct Open(Held);
+
+impl Open {
+    pub(super) fn new(local: &Rc<Local>) -> Self {
+        local.cells().accepted.add(1);
+        local.cells().open.add(1);
+        Self(Held::new(local))
+    }
+
+    pub(super) fn leash(&self) -> &Rc<Leash> {
+        &self.0.leash
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        self.local.cells().open.subtract(1);
-        self.local.leashes.borrow_mut().try_remove(self.key);
+        self.0.local.cells().open.subtract(1);
     }
 }
 

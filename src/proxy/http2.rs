@@ -29,6 +29,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::Ended;
+use super::extended;
 use super::fair::Fair;
 use super::leash::{Leash, Pull};
 use super::service::Proxy;
@@ -71,7 +72,12 @@ where
         let proxy = proxy.clone();
         let stream = watched.open();
         async move {
-            let answer = proxy.answer(request.map(RequestBody::from), &()).await;
+            let mut request = request.map(RequestBody::from);
+            let tunnel = extended::translate(&mut request, &mut *proxy.local.random.borrow_mut());
+            let mut answer = proxy.answer(request, &()).await;
+            if let Some(client) = tunnel {
+                answer = extended::answer(answer, client, &proxy);
+            }
             Ok::<_, Infallible>(answer.map(|body| Watched::new(body, stream)))
         }
     });
@@ -83,6 +89,7 @@ fn builder(streams: &Rc<Streams>) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(Tasks(Rc::clone(streams)));
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

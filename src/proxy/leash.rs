@@ -45,6 +45,16 @@ pub(super) struct Leash {
     idle_sweeps: Cell<u32>,
 }
 
+/// Work that runs on a connection without being a request any more; dropped when it ends.
+#[derive(Debug)]
+pub(super) struct Work<'a>(&'a Leash);
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.0.request_ends();
+    }
+}
+
 /// A tunnel that runs on a connection; dropped when it ends.
 #[derive(Debug)]
 pub(super) struct Tunnel<'a>(&'a Leash);
@@ -146,6 +156,12 @@ impl Leash {
     pub(super) fn request_ends(&self) {
         self.busy.set(self.busy.get().saturating_sub(1));
         self.idle_sweeps.set(0);
+    }
+
+    /// The connection is not idle until what is returned is dropped.
+    pub(super) fn work(&self) -> Work<'_> {
+        self.request_begins();
+        Work(self)
     }
 
     /// The connection carries a tunnel from now on, until what is returned is dropped.

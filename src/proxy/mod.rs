@@ -12,6 +12,7 @@ mod call;
 mod connection;
 mod deadline;
 mod error;
+mod extended;
 mod fair;
 mod forwarding;
 mod grpc;

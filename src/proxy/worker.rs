@@ -235,11 +235,11 @@ impl Accept {
         let proxy = Proxy {
             local: Rc::clone(&self.local),
             client: Rc::new(Client::new(peer, port, &self.trust)),
-            leash: Rc::clone(&open.leash),
+            leash: Rc::clone(open.leash()),
         };
         let busy = self.busy.clone();
         spawn_local(async move {
-            serve(stream, proxy, &open.leash).await;
+            serve(stream, proxy, open.leash()).await;
             drop((open, busy));
         });
     }

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use pointsman::testing::{Config, Proxy};
+use pointsman::testing::{Behaviour, Config, Proxy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
 use crate::raw::{Raw, RawOrigin, exchange};
-use crate::{LIMIT, eventually, fault, origin};
+use crate::{LIMIT, eventually, fault, origin, scripted};
 
 /// A real WebSocket server that sends back what it hears, and says goodbye when it is told to.
 struct Echo {
@@ -266,5 +266,93 @@ async fn a_switch_to_another_protocol_than_http_knows_nobody_asked_for_is_a_faul
         exchange(proxy.address(), with_body)
             .await
             .starts_with("HTTP/1.1 502 ")
+    );
+}
+
+/// Asks for a WebSocket by extended CONNECT (RFC 8441).
+async fn websocket_over_http2(
+    proxy: &Proxy,
+    protocol: &'static str,
+) -> (hyper::Response<hyper::body::Incoming>, JoinHandle<()>) {
+    let stream = TcpStream::connect(proxy.address())
+        .await
+        .expect("it listens");
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let handshake = hyper::client::conn::http2::handshake(executor, io).await;
+    let (mut sender, connection) = handshake.expect("HTTP/2");
+    let driver = tokio::spawn(async move { drop(connection.await) });
+    let ask = |method: http::Method| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("http://app.test/chat");
+        let request = request.header("sec-websocket-version", "13");
+        request
+            .body(pointsman::testing::whole(bytes::Bytes::new()))
+            .expect("valid")
+    };
+    // By the end of a first request the server has said that it knows extended CONNECT.
+    sender
+        .send_request(ask(http::Method::GET))
+        .await
+        .expect("an answer");
+    let mut request = ask(http::Method::CONNECT);
+    request
+        .extensions_mut()
+        .insert(hyper::ext::Protocol::from_static(protocol));
+    (
+        sender.send_request(request).await.expect("an answer"),
+        driver,
+    )
+}
+
+#[tokio::test]
+async fn a_websocket_over_http2_reaches_a_backend_that_knows_only_http_1_1() {
+    let app = Echo::start().await;
+    let proxy = Proxy::start(&app.config().setting("clientIdleTimeout: 1s")).await;
+    let (answer, driver) = websocket_over_http2(&proxy, "websocket").await;
+    assert_eq!(answer.status(), 200);
+    assert!(!answer.headers().contains_key("sec-websocket-accept"));
+    let stream = hyper::upgrade::on(answer).await.expect("a tunnel");
+    let stream = hyper_util::rt::TokioIo::new(stream);
+    let role = tokio_tungstenite::tungstenite::protocol::Role::Client;
+    let mut socket = WebSocketStream::from_raw_socket(stream, role, None).await;
+    let large = Message::binary(vec![7_u8; 1024 * 1024]);
+    for message in [Message::text("one"), large, Message::text("two")] {
+        socket.send(message.clone()).await.expect("it is open");
+        let echo = tokio::time::timeout(LIMIT, socket.next())
+            .await
+            .expect("in time");
+        assert_eq!(echo.expect("it is open").expect("a message"), message);
+        // Longer than a connection without requests may last.
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+    }
+    metric(&proxy, "pointsman_upstream_tunnels", 1.0)
+        .await
+        .expect("it is counted");
+    drop(socket);
+    eventually("it is over", async || {
+        metric(&proxy, "pointsman_upstream_tunnels", 0.0).await
+    })
+    .await;
+    driver.abort();
+}
+
+#[tokio::test]
+async fn a_stream_of_http2_becomes_no_tunnel_when_the_backend_does_not_switch() {
+    let app = scripted(|seen| match seen.header("upgrade") {
+        Some("chat/1") => Behaviour::Status(426),
+        _ => Behaviour::Answer,
+    })
+    .await;
+    let proxy = crate::in_front_of(&app).await;
+    for (protocol, status) in [("websocket", 502), ("h2c", 405), ("chat/1", 426)] {
+        let (answer, driver) = websocket_over_http2(&proxy, protocol).await;
+        assert_eq!(answer.status(), status, "{protocol}");
+        driver.abort();
+    }
+    assert_eq!(
+        app.last().expect("it was sent on").header("upgrade"),
+        Some("chat/1")
     );
 }
