@@ -27,6 +27,7 @@ mod local;
 mod proxy_protocol;
 mod record;
 mod service;
+mod streams;
 mod translate;
 mod tunnel;
 mod worker;
