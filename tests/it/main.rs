@@ -21,6 +21,7 @@ mod routing;
 mod split;
 mod streaming;
 mod upgrade;
+mod wire;
 
 use std::time::{Duration, Instant};
 

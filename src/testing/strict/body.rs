@@ -1,0 +1,113 @@
+//! Bodies: a length, chunks with their extensions and trailers, or all that comes.
+
+use super::fields::trailers;
+use super::grammar::{is_quoted_string, is_token};
+use super::message::{Framing, Message};
+use super::read::{Cursor, Read, Stop, broken, require};
+
+/// A chunk size has at most this many digits, leading zeros included: what 64 bits hold.
+const SIZE_DIGITS_MAX: usize = 16;
+
+/// Reads the body of `message`, whose head says how. `ended`: no more bytes will come.
+pub(super) fn read(cursor: &mut Cursor<'_>, message: &mut Message, ended: bool) -> Read<()> {
+    match message.framing {
+        Framing::Nothing => Ok(()),
+        Framing::Length(length) => {
+            message.body = cursor.take(length)?.to_vec();
+            Ok(())
+        }
+        Framing::Chunked => chunks(cursor, message),
+        Framing::UntilClose if ended => {
+            message.body = cursor.rest().to_vec();
+            cursor.at = cursor.bytes.len();
+            Ok(())
+        }
+        Framing::UntilClose => Err(Stop::Incomplete),
+    }
+}
+
+/// `chunked-body` of RFC 9112, 7.1.
+fn chunks(cursor: &mut Cursor<'_>, message: &mut Message) -> Read<()> {
+    loop {
+        let (offset, line) = cursor.line()?;
+        let size = chunk_size(offset, line)?;
+        if size == 0 {
+            message.trailers = trailers(cursor)?;
+            return Ok(());
+        }
+        message.body.extend_from_slice(cursor.take(size)?);
+        cursor.line_end()?;
+    }
+}
+
+/// `chunk-size [ chunk-ext ]`.
+fn chunk_size(offset: usize, line: &[u8]) -> Read<u64> {
+    let digits = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let (digits, extensions) = line.split_at(digits);
+    require(!digits.is_empty(), offset, "a chunk without a size")?;
+    require(
+        digits.len() <= SIZE_DIGITS_MAX,
+        offset,
+        "a chunk size of more than 64 bits",
+    )?;
+    extension_list(offset + digits.len(), extensions)?;
+    let size = digits.iter().fold(0, |size, &digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => digit - b'A' + 10,
+        };
+        size << 4 | u64::from(digit)
+    });
+    Ok(size)
+}
+
+/// `*( ";" chunk-ext-name [ "=" chunk-ext-val ] )`, without the white space that senders must not
+/// put there.
+fn extension_list(offset: usize, mut rest: &[u8]) -> Read<()> {
+    while let Some((first, after)) = rest.split_first() {
+        require(
+            *first == b';',
+            offset,
+            "bytes after a chunk size that are no extension",
+        )?;
+        let end = extension_end(after);
+        let (extension, next) = after.split_at(end);
+        let mut parts = extension.splitn(2, |&byte| byte == b'=');
+        let name = parts.next().unwrap_or(&[]);
+        require(
+            is_token(name),
+            offset,
+            "a chunk extension whose name is no token",
+        )?;
+        if let Some(value) = parts.next()
+            && !is_token(value)
+            && !is_quoted_string(value)
+        {
+            return broken(
+                offset,
+                "a chunk extension whose value is neither token nor string",
+            );
+        }
+        rest = next;
+    }
+    Ok(())
+}
+
+/// The length of the first extension: up to a semicolon outside of quotes.
+fn extension_end(bytes: &[u8]) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => return at,
+            _ => {}
+        }
+    }
+    bytes.len()
+}
