@@ -22,6 +22,7 @@ mod split;
 mod streaming;
 mod upgrade;
 mod wire;
+mod wire_timing;
 
 use std::time::{Duration, Instant};
 

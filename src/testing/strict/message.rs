@@ -122,7 +122,7 @@ impl Message {
     }
 
     /// Whether `Connection` has this option.
-    pub(super) fn has_option(&self, option: &str) -> bool {
+    pub fn has_option(&self, option: &str) -> bool {
         let lines = self.values("connection");
         let mut options = lines.iter().flat_map(|line| line.split(|&b| b == b','));
         options.any(|it| it.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
@@ -147,6 +147,25 @@ impl Asked {
             method: method.as_bytes().to_vec(),
             minor: 1,
         }
+    }
+}
+
+/// The message as text, cut where it gets long: for what a test says.
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes.get(..80).unwrap_or(bytes)).into_owned();
+            text.escape_debug().to_string()
+        };
+        match &self.start {
+            Start::Request { method, target } => write!(f, "{} {}", cut(method), cut(target))?,
+            Start::Response { status, .. } => write!(f, "{status}")?,
+        }
+        write!(f, " 1.{}", self.minor)?;
+        for (name, value) in self.headers.iter().take(20) {
+            write!(f, " | {}: {}", cut(name), cut(value))?;
+        }
+        write!(f, " || {}", cut(&self.body))
     }
 }
 

@@ -21,7 +21,8 @@ pub enum Shown {
     Long(u16, usize),
     /// 502, made by the proxy.
     BadGateway,
-    /// A good head and a body that never ends properly.
+    /// A good head with a body that is not: no whole answer, but the proxy's own 502 if it is early
+    /// enough for that.
     Broken,
 }
 

@@ -210,6 +210,14 @@ fn expectations() -> Vec<Vector> {
             post("expect: tea\r\ncontent-length: 5", "hello"),
         ),
         refused(
+            "two lines of expectations",
+            417,
+            post(
+                "expect: 100-continue\r\nexpect: tea\r\ncontent-length: 5",
+                "hello",
+            ),
+        ),
+        refused(
             "two expectations",
             417,
             post("expect: 100-continue, tea\r\ncontent-length: 5", "hello"),

@@ -101,6 +101,14 @@ fn targets() -> Vec<Vector> {
             "absolute for another host than Host",
             absolute("http://b.example/x"),
         ),
+        passed(
+            "OPTIONS for all of a host",
+            line("OPTIONS http://a HTTP/1.1"),
+        ),
+        passed(
+            "OPTIONS for the root of a host",
+            line("OPTIONS http://a/ HTTP/1.1"),
+        ),
         passed("absolute over HTTP/1.0", "GET http://a/x HTTP/1.0\r\n\r\n"),
         refused(
             "absolute without Host",
