@@ -14,6 +14,7 @@ mod api;
 mod behaviour;
 pub mod bench;
 mod client;
+pub mod fuzz;
 mod load;
 mod origin;
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod forwarding;
 mod frames;
 mod framing;
 mod grpc;
+mod fuzz;
 mod headers;
 mod http2;
 mod interim;

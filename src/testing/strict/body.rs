@@ -2,21 +2,26 @@
 
 use super::fields::trailers;
 use super::grammar::{is_quoted_string, is_token};
-use super::message::{Framing, Message};
+use super::message::{Framing, Judged, Message};
 use super::read::{Cursor, Read, Stop, broken, require};
 
 /// A chunk size has at most this many digits, leading zeros included: what 64 bits hold.
 const SIZE_DIGITS_MAX: usize = 16;
 
 /// Reads the body of `message`, whose head says how. `ended`: no more bytes will come.
-pub(super) fn read(cursor: &mut Cursor<'_>, message: &mut Message, ended: bool) -> Read<()> {
+pub(super) fn read(
+    cursor: &mut Cursor<'_>,
+    message: &mut Message,
+    ended: bool,
+    judged: Judged,
+) -> Read<()> {
     match message.framing {
         Framing::Nothing => Ok(()),
         Framing::Length(length) => {
             message.body = cursor.take(length)?.to_vec();
             Ok(())
         }
-        Framing::Chunked => chunks(cursor, message),
+        Framing::Chunked => chunks(cursor, message, judged),
         Framing::UntilClose if ended => {
             message.body = cursor.rest().to_vec();
             cursor.at = cursor.bytes.len();
@@ -27,12 +32,12 @@ pub(super) fn read(cursor: &mut Cursor<'_>, message: &mut Message, ended: bool) 
 }
 
 /// `chunked-body` of RFC 9112, 7.1.
-fn chunks(cursor: &mut Cursor<'_>, message: &mut Message) -> Read<()> {
+fn chunks(cursor: &mut Cursor<'_>, message: &mut Message, judged: Judged) -> Read<()> {
     loop {
         let (offset, line) = cursor.line()?;
         let size = chunk_size(offset, line)?;
         if size == 0 {
-            message.trailers = trailers(cursor)?;
+            message.trailers = trailers(cursor, judged)?;
             return Ok(());
         }
         message.body.extend_from_slice(cursor.take(size)?);
@@ -65,36 +70,55 @@ fn chunk_size(offset: usize, line: &[u8]) -> Read<u64> {
     Ok(size)
 }
 
-/// `*( ";" chunk-ext-name [ "=" chunk-ext-val ] )`, without the white space that senders must not
-/// put there.
+/// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
 fn extension_list(offset: usize, mut rest: &[u8]) -> Read<()> {
-    while let Some((first, after)) = rest.split_first() {
-        require(
-            *first == b';',
-            offset,
-            "bytes after a chunk size that are no extension",
-        )?;
-        let end = extension_end(after);
-        let (extension, next) = after.split_at(end);
+    while !rest.is_empty() {
+        let Some(after) = without_blanks(rest).strip_prefix(b";") else {
+            return broken(offset, "bytes after a chunk size that are no extension");
+        };
+        let (extension, next) = after.split_at(extension_end(after));
         let mut parts = extension.splitn(2, |&byte| byte == b'=');
-        let name = parts.next().unwrap_or(&[]);
+        let name = without_blanks(parts.next().unwrap_or(&[]));
+        let value = parts.next().map(without_blanks);
+        // White space at the very end stands before nothing.
+        let name = match value {
+            Some(_) => without_blanks_behind(name),
+            None if next.is_empty() => name,
+            None => without_blanks_behind(name),
+        };
         require(
             is_token(name),
             offset,
             "a chunk extension whose name is no token",
         )?;
-        if let Some(value) = parts.next()
-            && !is_token(value)
-            && !is_quoted_string(value)
-        {
-            return broken(
+        if let Some(value) = value {
+            let value = match next {
+                [] => value,
+                _ => without_blanks_behind(value),
+            };
+            require(
+                is_token(value) || is_quoted_string(value),
                 offset,
                 "a chunk extension whose value is neither token nor string",
-            );
+            )?;
         }
         rest = next;
     }
     Ok(())
+}
+
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+fn without_blanks_behind(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// The length of the first extension: up to a semicolon outside of quotes.

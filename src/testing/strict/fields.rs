@@ -1,7 +1,7 @@
 //! Field lines, and the fields that decide what a message is: its framing and its host.
 
 use super::grammar::{is_host, is_tchar, is_value_byte, number};
-use super::message::{Field, Framing, Message, Start};
+use super::message::{Field, Framing, Judged, Message, Start};
 use super::read::{Cursor, Read, broken, require};
 
 /// Fields that must stand in the head, because who reads them reads them before the body
@@ -110,18 +110,23 @@ fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Trailer fields after the last chunk.
-pub(super) fn trailers(cursor: &mut Cursor<'_>) -> Read<Vec<Field>> {
+pub(super) fn trailers(cursor: &mut Cursor<'_>, judged: Judged) -> Read<Vec<Field>> {
     let fields = section(cursor)?;
     for (offset, (name, _)) in &fields {
         require(
-            !NEVER_IN_TRAILERS
-                .iter()
-                .any(|it| name.eq_ignore_ascii_case(it.as_bytes())),
+            judged == Judged::Recipient || !belongs_into_head(name),
             *offset,
             "a trailer field that belongs into the head",
         )?;
     }
     Ok(fields.into_iter().map(|(_, field)| field).collect())
+}
+
+/// Whether a field of this name has no business in a trailer section.
+pub fn belongs_into_head(name: &[u8]) -> bool {
+    NEVER_IN_TRAILERS
+        .iter()
+        .any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
 }
 
 /// The framing that a head declares (RFC 9112, 6), refusing all that is not said once and plainly.
@@ -154,7 +159,7 @@ pub(super) fn declared(message: &Message, offset: usize) -> Read<Option<Framing>
 }
 
 /// `Host` of a request (RFC 9112, 3.2): once, valid, and the target's own if that names one.
-pub(super) fn check_host(message: &Message, offset: usize) -> Read<()> {
+pub(super) fn check_host(message: &Message, offset: usize, judged: Judged) -> Read<()> {
     let hosts = message.values("host");
     let host = match &hosts[..] {
         [] => {
@@ -169,7 +174,8 @@ pub(super) fn check_host(message: &Message, offset: usize) -> Read<()> {
     };
     let authority = authority(target);
     require(
-        authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host)),
+        judged == Judged::Recipient
+            || authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host)),
         offset,
         "a Host that is not the target's authority",
     )

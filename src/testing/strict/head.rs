@@ -2,36 +2,36 @@
 
 use super::fields::{authority, check_host, declared, section};
 use super::grammar::{is_host, is_target_byte, is_token, is_value_byte};
-use super::message::{Asked, Framing, Message, Start};
+use super::message::{Asked, Framing, Judged, Message, Start};
 use super::read::{Cursor, Read, broken, require};
 
 /// The head of a request; its framing is decided, its body is not read.
-pub(super) fn request(cursor: &mut Cursor<'_>) -> Read<Message> {
+pub(super) fn request(cursor: &mut Cursor<'_>, judged: Judged) -> Read<Message> {
     let (offset, line) = cursor.line()?;
     let (start, minor) = request_line(offset, line)?;
     let mut message = with_fields(cursor, start, minor)?;
     let declared = declared(&message, offset)?;
     message.framing = declared.unwrap_or(Framing::Nothing);
-    check_host(&message, offset)?;
+    check_host(&message, offset, judged)?;
     Ok(message)
 }
 
 /// The head of a response to a request.
-pub(super) fn response(cursor: &mut Cursor<'_>, asked: &Asked) -> Read<Message> {
+pub(super) fn response(cursor: &mut Cursor<'_>, asked: &Asked, judged: Judged) -> Read<Message> {
     let (offset, line) = cursor.line()?;
-    let (start, minor) = status_line(offset, line)?;
+    let (start, minor) = status_line(offset, line, judged)?;
     let mut message = with_fields(cursor, start, minor)?;
     let declared = declared(&message, offset)?;
     let status = message.status();
     if message.is_interim() || status == 204 {
         require(
-            declared.is_none(),
+            judged == Judged::Recipient || declared.is_none(),
             offset,
             "a framing in a response that never has a body",
         )?;
     }
     require(
-        asked.minor == 1 || declared != Some(Framing::Chunked),
+        judged == Judged::Recipient || asked.minor == 1 || declared != Some(Framing::Chunked),
         offset,
         "chunks for an HTTP/1.0 client",
     )?;
@@ -79,12 +79,16 @@ fn request_line(offset: usize, line: &[u8]) -> Read<(Start, u8)> {
 }
 
 /// `HTTP-version SP status-code SP [ reason-phrase ]` of RFC 9112, 4.
-fn status_line(offset: usize, line: &[u8]) -> Read<(Start, u8)> {
+fn status_line(offset: usize, line: &[u8], judged: Judged) -> Read<(Start, u8)> {
     let mut parts = line.splitn(3, |&byte| byte == b' ');
     let minor = minor(offset, parts.next().unwrap_or(&[]))?;
     let code = parts.next().unwrap_or(&[]);
-    let Some(reason) = parts.next() else {
-        return broken(offset, "a status line without its second space");
+    let reason = match (parts.next(), judged) {
+        (Some(reason), _) => reason,
+        (None, Judged::Recipient) => &[],
+        (None, Judged::Sender) => {
+            return broken(offset, "a status line without its second space");
+        }
     };
     let status = match code {
         &[a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => [a, b, c]

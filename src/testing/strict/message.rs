@@ -38,6 +38,19 @@ pub enum Framing {
     UntilClose,
 }
 
+/// Whose duties are judged.
+///
+/// Some rules bind only those who send: who receives such a message is told what to make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// All rules.
+    Sender,
+    /// But for `Host` beside an absolute target (it is overruled), trailer fields that belong into
+    /// the head (they are ignored), a status line without a reason, the framing of a response that
+    /// has no body, and chunks for HTTP/1.0.
+    Recipient,
+}
+
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

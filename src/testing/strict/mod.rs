@@ -15,5 +15,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use message::{Asked, End, Field, Framing, Message, Parsed, Start, Violation};
-pub use stream::{first_request, requests, responses};
+pub use fields::belongs_into_head;
+pub use message::{Asked, End, Field, Framing, Judged, Message, Parsed, Start, Violation};
+pub use stream::{first_request, requests, responses, whole_request, whole_response};

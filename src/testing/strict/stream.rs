@@ -1,7 +1,7 @@
 //! Whole streams: one message after the other, until one is wrong or the bytes end.
 
-use super::message::{Asked, End, Message, Parsed, Violation};
-use super::read::{Cursor, Stop};
+use super::message::{Asked, End, Judged, Message, Parsed, Violation};
+use super::read::{Cursor, Read, Stop};
 use super::{body, head};
 
 /// Takes apart what a client sends on one connection.
@@ -19,13 +19,8 @@ pub fn requests(bytes: &[u8]) -> Parsed {
             let end = violation(last.span.end, "bytes after the last request");
             return Parsed { messages, end };
         }
-        let read = head::request(&mut cursor).and_then(|mut message| {
-            body::read(&mut cursor, &mut message, false)?;
-            Ok(message)
-        });
-        match read {
-            Ok(mut message) => {
-                message.span = begin..cursor.at;
+        match request(&mut cursor, Judged::Sender) {
+            Ok(message) => {
                 let is_connect = message.method() == b"CONNECT";
                 messages.push(message);
                 if is_connect {
@@ -47,7 +42,7 @@ pub fn requests(bytes: &[u8]) -> Parsed {
 /// The rule that the head breaks.
 pub fn first_request(bytes: &[u8]) -> Result<Option<Message>, Violation> {
     let mut cursor = Cursor { bytes, at: 0 };
-    match head::request(&mut cursor) {
+    match head::request(&mut cursor, Judged::Sender) {
         Ok(mut message) => {
             message.span = 0..cursor.at;
             Ok(Some(message))
@@ -55,6 +50,59 @@ pub fn first_request(bytes: &[u8]) -> Result<Option<Message>, Violation> {
         Err(Stop::Incomplete) => Ok(None),
         Err(Stop::Violation(violation)) => Err(violation),
     }
+}
+
+/// What a recipient has to make of bytes that are one request and nothing else.
+///
+/// # Errors
+/// Why they are not.
+pub fn whole_request(bytes: &[u8]) -> Result<Message, Violation> {
+    let mut cursor = Cursor { bytes, at: 0 };
+    let read = request(&mut cursor, Judged::Recipient);
+    alone(read, &cursor)
+}
+
+/// What a recipient has to make of bytes that are one response and nothing else; `ended` after
+/// them.
+///
+/// # Errors
+/// Why they are not.
+pub fn whole_response(bytes: &[u8], asked: &Asked, ended: bool) -> Result<Message, Violation> {
+    let mut cursor = Cursor { bytes, at: 0 };
+    let read = response(&mut cursor, asked, ended, Judged::Recipient);
+    alone(read, &cursor)
+}
+
+fn alone(read: Read<Message>, cursor: &Cursor<'_>) -> Result<Message, Violation> {
+    let offset = cursor.at;
+    match read {
+        Ok(message) if cursor.rest().is_empty() => Ok(message),
+        Ok(_) => {
+            let rule = "bytes after the message";
+            Err(Violation { offset, rule })
+        }
+        Err(Stop::Incomplete) => {
+            let rule = "a message that is not whole";
+            Err(Violation { offset, rule })
+        }
+        Err(Stop::Violation(violation)) => Err(violation),
+    }
+}
+
+fn request(cursor: &mut Cursor<'_>, judged: Judged) -> Read<Message> {
+    let begin = cursor.at;
+    let mut message = head::request(cursor, judged)?;
+    body::read(cursor, &mut message, false, judged)?;
+    message.span = begin..cursor.at;
+    Ok(message)
+}
+
+fn response(cursor: &mut Cursor<'_>, asked: &Asked, ended: bool, judged: Judged) -> Read<Message> {
+    let begin = cursor.at;
+    let mut message = head::response(cursor, asked, judged)?;
+    body::read(cursor, &mut message, ended, judged)?;
+    message.span = begin..cursor.at;
+    Ok(message)
 }
 
 /// Takes apart what a server sends on one connection, in answer to `asked`, in this order.
@@ -77,18 +125,13 @@ pub fn responses(bytes: &[u8], asked: &[Asked], ended: bool) -> Parsed {
             let end = end.unwrap_or(End::Clean);
             return Parsed { messages, end };
         };
-        let read = head::response(&mut cursor, request).and_then(|mut message| {
-            body::read(&mut cursor, &mut message, ended)?;
-            Ok(message)
-        });
-        let mut message = match read {
+        let message = match response(&mut cursor, request, ended, Judged::Sender) {
             Ok(message) => message,
             Err(stop) => {
                 let end = stopped(stop, begin);
                 return Parsed { messages, end };
             }
         };
-        message.span = begin..cursor.at;
         let status = message.status();
         let interim = message.is_interim();
         messages.push(message);

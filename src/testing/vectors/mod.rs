@@ -7,9 +7,11 @@ mod answers;
 mod attacks;
 mod bodies;
 mod heads;
+mod seeds;
 mod sequences;
 
 pub use answers::{Answered, Shown, answers};
+pub use seeds::seeds;
 
 /// Bytes that a client sends on a connection of its own, and what is right.
 #[derive(Clone, Debug)]

@@ -1,0 +1,127 @@
+//! What the fuzzers start from and what they found, again with every `cargo test`.
+//!
+//! The corpus of `tests/fuzz`, every vector of the tables, and some thousand random changes of
+//! both, from a seed that a failure names. A fuzzer does better; this needs nothing but time.
+
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use pointsman::testing::fuzz::TARGETS;
+use pointsman::testing::vectors;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+
+/// How many changed inputs each target gets.
+const CHANGED: usize = 3_000;
+/// What is put in, beside random bytes.
+const WORDS: [&[u8]; 24] = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b";",
+    b",",
+    b"\"",
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"content-length: 5\r\n",
+    b"transfer-encoding: chunked\r\n",
+    b"connection: close\r\n",
+    b"connection: ",
+    b"host: a\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0",
+    b"http://a",
+    b"\x7f",
+    b"\xff",
+    b"ffffffffffffffff",
+];
+
+/// The inputs of a target: its corpus, and every vector that fits.
+fn inputs(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz/corpus")
+        .join(target);
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|why| panic!("{}: {why}", folder.display()))
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    paths.sort();
+    let mut all: Vec<Vec<u8>> = paths
+        .iter()
+        .map(|path| fs::read(path).expect("a readable file"))
+        .collect();
+    assert!(!all.is_empty(), "{} is empty", folder.display());
+    all.extend(vectors::seeds(target));
+    all
+}
+
+/// The input, changed a little.
+fn changed(inputs: &[Vec<u8>], random: &mut SmallRng) -> Vec<u8> {
+    let mut bytes = inputs[random.random_range(0..inputs.len())].clone();
+    for _ in 0..random.random_range(1..=4) {
+        let at = random.random_range(0..=bytes.len());
+        match random.random_range(0..6) {
+            0 if at < bytes.len() => bytes[at] = (random.next_u32() & 0xff) as u8,
+            1 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            2 => {
+                let end = (at + random.random_range(1..8)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            3 => {
+                let end = (at + random.random_range(1..64)).min(bytes.len());
+                let piece = bytes[at..end].to_vec();
+                let to = random.random_range(0..=bytes.len());
+                bytes.splice(to..to, piece);
+            }
+            4 => {
+                let other = &inputs[random.random_range(0..inputs.len())];
+                let from = random.random_range(0..=other.len());
+                bytes.truncate(at);
+                bytes.extend_from_slice(&other[from..]);
+            }
+            _ => {
+                let word = WORDS[random.random_range(0..WORDS.len())];
+                bytes.splice(at..at, word.iter().copied());
+            }
+        }
+    }
+    bytes
+}
+
+/// Runs a target, and names the input if it panics.
+fn try_on(name: &str, target: fn(&[u8]), input: &[u8], what: &str) {
+    let ran = panic::catch_unwind(AssertUnwindSafe(|| target(input)));
+    assert!(
+        ran.is_ok(),
+        "{name} fails on {what}: \"{}\"",
+        input.escape_ascii()
+    );
+}
+
+#[test]
+fn whatever_was_found_once_is_not_found_again() {
+    for (name, target) in TARGETS {
+        for (at, input) in inputs(name).iter().enumerate() {
+            try_on(name, target, input, &format!("input {at}"));
+        }
+    }
+}
+
+#[test]
+fn random_changes_of_it_find_nothing_new() {
+    for (name, target) in TARGETS {
+        // Long ones are slow, and have their own test above.
+        let mut inputs = inputs(name);
+        inputs.retain(|input| input.len() < 1_024);
+        for seed in 0..CHANGED as u64 {
+            let input = changed(&inputs, &mut SmallRng::seed_from_u64(seed));
+            try_on(name, target, &input, &format!("seed {seed}"));
+        }
+    }
+}
