@@ -346,7 +346,7 @@ fn line_ends() -> Vec<Vector> {
         refused(
             "CR in the last line",
             400,
-            "GET / HTTP/1.1\r\nhost: a\r\n\rx\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n\rx\r\n\r\n",
         ),
         refused("LF CR", 400, "GET / HTTP/1.1\n\rhost: a\n\r\n\r"),
         refused(
