@@ -38,6 +38,51 @@ pub(crate) fn is_for_one_hop(name: &str) -> bool {
     )
 }
 
+/// Whether a field of this name may stand behind a body. Not what says where a message ends, where
+/// it goes, who sent it, what is in it or whether it is wanted: that was decided on the head, and
+/// who merges trailers into it would decide anew (RFC 9110, 6.5.1).
+pub(super) fn is_trailer(name: &str) -> bool {
+    let belongs_into_head = matches!(
+        name,
+        "accept-ranges"
+            | "age"
+            | "authorization"
+            | "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "cookie"
+            | "date"
+            | "expect"
+            | "expires"
+            | "forwarded"
+            | "host"
+            | "if-match"
+            | "if-modified-since"
+            | "if-none-match"
+            | "if-range"
+            | "if-unmodified-since"
+            | "location"
+            | "max-forwards"
+            | "pragma"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "range"
+            | "retry-after"
+            | "set-cookie"
+            | "trailer"
+            | "vary"
+            | "via"
+            | "warning"
+            | "www-authenticate"
+            | "x-real-ip"
+            | "x-request-id"
+            | "x-pointsman-fault"
+    );
+    !belongs_into_head && !is_for_one_hop(name) && !name.starts_with("x-forwarded-")
+}
+
 /// What the fields of one connection say.
 #[derive(Debug, Default)]
 pub(super) struct Hop {

@@ -94,7 +94,9 @@ pub fn differential(data: &[u8]) {
         return;
     };
     let run = run(&[packets.bytes]);
-    for heard in &run.requests {
+    // CONNECT is refused by who asks the codec, whatever its target.
+    let tunnels = |heard: &&Heard<Request<()>>| heard.head.method() == http::Method::CONNECT;
+    for heard in run.requests.iter().filter(|heard| !tunnels(heard)) {
         let bytes = packets.bytes.get(heard.span.clone()).unwrap_or(&[]);
         // One empty line before a request is overlooked (RFC 9112, 2.2).
         let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);

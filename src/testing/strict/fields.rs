@@ -7,7 +7,7 @@ use super::read::{Cursor, Read, broken, require};
 /// Fields that must stand in the head, because who reads them reads them before the body
 /// (RFC 9110, 6.5.1): framing, routing, modifiers, authentication, content, control data; and what
 /// proxies say about a message.
-const NEVER_IN_TRAILERS: [&str; 46] = [
+const NEVER_IN_TRAILERS: [&str; 42] = [
     "accept-ranges",
     "age",
     "authorization",
@@ -47,10 +47,6 @@ const NEVER_IN_TRAILERS: [&str; 46] = [
     "via",
     "warning",
     "www-authenticate",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
     "x-real-ip",
     "x-request-id",
     "x-pointsman-fault",
@@ -124,9 +120,8 @@ pub(super) fn trailers(cursor: &mut Cursor<'_>, judged: Judged) -> Read<Vec<Fiel
 
 /// Whether a field of this name has no business in a trailer section.
 pub fn belongs_into_head(name: &[u8]) -> bool {
-    NEVER_IN_TRAILERS
-        .iter()
-        .any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
+    let name = name.to_ascii_lowercase();
+    name.starts_with(b"x-forwarded-") || NEVER_IN_TRAILERS.iter().any(|it| name == it.as_bytes())
 }
 
 /// The framing that a head declares (RFC 9112, 6), refusing all that is not said once and plainly.
