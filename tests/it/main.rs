@@ -23,6 +23,7 @@ mod split;
 mod streaming;
 mod upgrade;
 mod wire;
+mod wire_h2;
 mod wire_timing;
 
 use std::time::{Duration, Instant};
