@@ -10,7 +10,8 @@ use std::path::Path;
 use pointsman::testing::fuzz::TARGETS;
 use pointsman::testing::vectors;
 use rand::rngs::SmallRng;
-use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 
 /// How many changed inputs each target gets.
 const CHANGED: usize = 3_000;
@@ -61,32 +62,37 @@ fn inputs(target: &str) -> Vec<Vec<u8>> {
     all
 }
 
-/// The input, changed a little.
+/// One of the inputs, changed a little.
 fn changed(inputs: &[Vec<u8>], random: &mut SmallRng) -> Vec<u8> {
-    let mut bytes = inputs[random.random_range(0..inputs.len())].clone();
+    let mut bytes = inputs.choose(random).cloned().unwrap_or_default();
     for _ in 0..random.random_range(1..=4) {
         let at = random.random_range(0..=bytes.len());
+        let near = (at + random.random_range(1..64)).min(bytes.len());
         match random.random_range(0..6) {
-            0 if at < bytes.len() => bytes[at] = (random.next_u32() & 0xff) as u8,
-            1 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
-            2 => {
-                let end = (at + random.random_range(1..8)).min(bytes.len());
-                bytes.drain(at..end);
-            }
+            0 => bytes
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte = random.random()),
+            1 => bytes
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte ^= 1 << random.random_range(0..8)),
+            2 => drop(bytes.drain(at..near.min(at + 8))),
             3 => {
-                let end = (at + random.random_range(1..64)).min(bytes.len());
-                let piece = bytes[at..end].to_vec();
+                let piece: Vec<u8> = bytes.iter().skip(at).take(near - at).copied().collect();
                 let to = random.random_range(0..=bytes.len());
                 bytes.splice(to..to, piece);
             }
             4 => {
-                let other = &inputs[random.random_range(0..inputs.len())];
+                let other = inputs.choose(random).map_or(&[][..], Vec::as_slice);
                 let from = random.random_range(0..=other.len());
                 bytes.truncate(at);
-                bytes.extend_from_slice(&other[from..]);
+                bytes.extend(other.iter().skip(from));
             }
             _ => {
-                let word = WORDS[random.random_range(0..WORDS.len())];
+                let word = WORDS.choose(random).copied().unwrap_or_default();
                 bytes.splice(at..at, word.iter().copied());
             }
         }

@@ -52,7 +52,7 @@ impl Judged {
             }
             tokio::select! {
                 written = writer.write(piece) => match written {
-                    Ok(written) => piece = &piece[written..],
+                    Ok(written) => piece = piece.get(written..).unwrap_or(&[]),
                     // It has answered and closed; what it said is read by `answers`.
                     Err(_) => return,
                 },
@@ -383,9 +383,10 @@ async fn judge_answer(row: &Answered) -> Result<(), String> {
     check_shown(row, answers.first()).map_err(|why| format!("{why}: {:?}", client.text()))?;
     if row.shown == Shown::Broken && answers.is_empty() {
         let ended = client.ends().await;
-        return match client.parsed(&asked).end {
-            End::Incomplete(_) | End::Clean if ended => Ok(()),
-            end => Err(format!("{end:?} instead of a cut: {:?}", client.text())),
+        let end = client.parsed(&asked).end;
+        return match matches!(end, End::Incomplete(_) | End::Clean) && ended {
+            true => Ok(()),
+            false => Err(format!("{end:?} instead of a cut: {:?}", client.text())),
         };
     }
     // Nothing of it is left on either connection.

@@ -14,8 +14,11 @@ pub use client::{client_connection, response_head};
 pub use server::{chunked_body, differential, request_head, server_connection};
 pub use translation::h2_to_h1;
 
+/// A property: panics where it does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every property by the name of its fuzz target.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked_body", chunked_body),

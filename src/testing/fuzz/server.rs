@@ -10,13 +10,16 @@ use crate::testing::strict::{self, Asked, End};
 
 const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
+/// A head, and the body so far.
+type Begun = (Request<()>, Vec<u8>);
+
 /// What one run over a connection came to.
 #[derive(Debug)]
 struct Run {
     /// Whole requests.
     requests: Vec<Heard<Request<()>>>,
-    /// The head of the one that did not become whole, and the body so far.
-    begun: Option<(Request<()>, Vec<u8>)>,
+    /// The one that did not become whole.
+    begun: Option<Begun>,
     refused: Option<Malformed>,
     /// What was written to the client.
     out: Vec<u8>,
@@ -106,8 +109,8 @@ pub fn differential(data: &[u8]) {
         }
     }
     let parsed = strict::requests(packets.bytes);
-    let more = parsed.messages.len() > run.requests.len();
-    if more && let Some(why) = run.refused {
+    let next = parsed.messages.get(run.requests.len());
+    if let (Some(message), Some(why)) = (next, run.refused) {
         let policy = matches!(
             why,
             Malformed::Expectation
@@ -116,7 +119,6 @@ pub fn differential(data: &[u8]) {
                 | Malformed::HeadLength
                 | Malformed::FieldCount
         );
-        let message = &parsed.messages[run.requests.len()];
         let is_long = message.method().len() > 32 || message.span.len() > 256;
         let is_odd = message
             .headers
@@ -208,7 +210,7 @@ fn run(pieces: &[&[u8]]) -> Run {
 fn step(
     server: &mut Server,
     input: &mut BytesMut,
-    begun: &mut Option<(Request<()>, Vec<u8>)>,
+    begun: &mut Option<Begun>,
 ) -> Result<Option<Option<HeaderMap>>, Malformed> {
     if begun.is_none() {
         let Some(head) = server.head(input)? else {
@@ -268,9 +270,10 @@ fn same_outcome(one: &Run, other: &Run, bytes: usize) {
 
 /// In a body one byte may be wrong for two reasons; everywhere else there is one.
 fn class(malformed: Malformed) -> Malformed {
-    match malformed {
-        Malformed::LineEnd | Malformed::Chunk | Malformed::Trailer => Malformed::LineEnd,
-        other => other,
+    let in_a_body = [Malformed::LineEnd, Malformed::Chunk, Malformed::Trailer];
+    match in_a_body.contains(&malformed) {
+        true => Malformed::Chunk,
+        false => malformed,
     }
 }
 

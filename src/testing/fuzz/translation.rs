@@ -43,17 +43,13 @@ pub fn h2_to_h1(data: &[u8]) {
     if let Some(request) = request(&block) {
         check_request(&request, body, length, &block.trailers);
     }
-    for asked in ["GET", "HEAD"] {
+    for method in ["GET", "HEAD"] {
         for minor in [0, 1] {
-            check_response(
-                &block,
-                Asked {
-                    minor,
-                    ..Asked::with(asked)
-                },
-                body,
-                length,
-            );
+            let asked = Asked {
+                minor,
+                ..Asked::with(method)
+            };
+            check_response(&block, &asked, body, length);
         }
     }
 }
@@ -145,7 +141,7 @@ fn check_request(request: &Request<()>, body: &[u8], length: Length, trailers: &
     check_fields(message, request.headers(), &wire);
 }
 
-fn check_response(block: &Block, asked: Asked, body: &[u8], length: Length) {
+fn check_response(block: &Block, asked: &Asked, body: &[u8], length: Length) {
     let Some(status) = block
         .status
         .filter(|status| (200..600).contains(&status.as_u16()))
@@ -175,7 +171,7 @@ fn check_response(block: &Block, asked: Asked, body: &[u8], length: Length) {
         .end(Some(&block.trailers), &mut out)
         .expect("as long as it was said");
     let wire = out.copy_to_bytes(out.remaining());
-    let parsed = strict::responses(&wire, std::slice::from_ref(&asked), true);
+    let parsed = strict::responses(&wire, std::slice::from_ref(asked), true);
     assert_eq!(parsed.end, End::Clean, "{:?}", lossy(&wire));
     let [message] = parsed.messages.as_slice() else {
         panic!("{} responses: {:?}", parsed.messages.len(), lossy(&wire));

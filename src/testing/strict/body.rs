@@ -80,11 +80,11 @@ fn extension_list(offset: usize, mut rest: &[u8]) -> Read<()> {
         let mut parts = extension.splitn(2, |&byte| byte == b'=');
         let name = without_blanks(parts.next().unwrap_or(&[]));
         let value = parts.next().map(without_blanks);
-        // White space at the very end stands before nothing.
-        let name = match value {
-            Some(_) => without_blanks_behind(name),
-            None if next.is_empty() => name,
-            None => without_blanks_behind(name),
+        // White space at the very end of the line stands before nothing.
+        let is_last = next.is_empty();
+        let name = match is_last && value.is_none() {
+            true => name,
+            false => without_blanks_behind(name),
         };
         require(
             is_token(name),
@@ -92,9 +92,9 @@ fn extension_list(offset: usize, mut rest: &[u8]) -> Read<()> {
             "a chunk extension whose name is no token",
         )?;
         if let Some(value) = value {
-            let value = match next {
-                [] => value,
-                _ => without_blanks_behind(value),
+            let value = match is_last {
+                true => value,
+                false => without_blanks_behind(value),
             };
             require(
                 is_token(value) || is_quoted_string(value),

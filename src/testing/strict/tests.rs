@@ -22,34 +22,17 @@ fn answers(bytes: &str, method: &str) -> Parsed {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn the_examples_of_the_rfcs_pass() {
     for (example, target) in [
         // RFC 9112, 2.1 and 3.2.
-        (
-            "GET /hello.txt HTTP/1.1\r\nUser-Agent: curl/7.64.1\r\nHost: www.example.com\r\nAccept-Language: en, mi\r\n\r\n",
-            "/hello.txt",
-        ),
-        (
-            "GET /where?q=now HTTP/1.1\r\nHost: www.example.org\r\n\r\n",
-            "/where?q=now",
-        ),
-        (
-            "GET http://www.example.org/pub/WWW/TheProject.html HTTP/1.1\r\nHost: www.example.org\r\n\r\n",
-            "http://www.example.org/pub/WWW/TheProject.html",
-        ),
-        (
-            "OPTIONS * HTTP/1.1\r\nHost: www.example.org:8001\r\n\r\n",
-            "*",
-        ),
+        ("GET /hello.txt HTTP/1.1\r\nUser-Agent: curl/7.64.1\r\nHost: www.example.com\r\nAccept-Language: en, mi\r\n\r\n", "/hello.txt"),
+        ("GET /where?q=now HTTP/1.1\r\nHost: www.example.org\r\n\r\n", "/where?q=now"),
+        ("GET http://www.example.org/pub/WWW/TheProject.html HTTP/1.1\r\nHost: www.example.org\r\n\r\n", "http://www.example.org/pub/WWW/TheProject.html"),
+        ("OPTIONS * HTTP/1.1\r\nHost: www.example.org:8001\r\n\r\n", "*"),
         // RFC 9110, 7.8 and 10.1.1.
-        (
-            "GET /hello HTTP/1.1\r\nHost: www.example.com\r\nConnection: upgrade\r\nUpgrade: websocket, IRC/6.9, RTA/x11\r\n\r\n",
-            "/hello",
-        ),
-        (
-            "PUT /somewhere/fun HTTP/1.1\r\nHost: origin.example.com\r\nContent-Type: video/h264\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody",
-            "/somewhere/fun",
-        ),
+        ("GET /hello HTTP/1.1\r\nHost: www.example.com\r\nConnection: upgrade\r\nUpgrade: websocket, IRC/6.9, RTA/x11\r\n\r\n", "/hello"),
+        ("PUT /somewhere/fun HTTP/1.1\r\nHost: origin.example.com\r\nContent-Type: video/h264\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody", "/somewhere/fun"),
     ] {
         let parsed = requests(example.as_bytes());
         assert_eq!(
@@ -86,69 +69,28 @@ fn chunks_extensions_and_trailers_are_read() {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn heads_that_two_readers_could_read_differently_are_refused() {
     for (head, broken) in [
-        (
-            "Content-Length: 1\r\nTransfer-Encoding: chunked",
-            "Content-Length with Transfer-Encoding",
-        ),
-        (
-            "Transfer-Encoding: chunked\r\nContent-Length: 1",
-            "Content-Length with Transfer-Encoding",
-        ),
-        (
-            "Content-Length: 1\r\nContent-Length: 1",
-            "more than one Content-Length",
-        ),
-        (
-            "Content-Length: 1, 1",
-            "a Content-Length that is no number of 64 bits",
-        ),
-        (
-            "Content-Length: +1",
-            "a Content-Length that is no number of 64 bits",
-        ),
-        (
-            "Content-Length: ",
-            "a Content-Length that is no number of 64 bits",
-        ),
-        (
-            "Content-Length: 1 1",
-            "a Content-Length that is no number of 64 bits",
-        ),
-        (
-            "Content-Length: 18446744073709551616",
-            "a Content-Length that is no number of 64 bits",
-        ),
-        (
-            "Transfer-Encoding: gzip, chunked",
-            "a transfer coding other than chunked",
-        ),
-        (
-            "Transfer-Encoding: xchunked",
-            "a transfer coding other than chunked",
-        ),
-        (
-            "Transfer-Encoding: \"chunked\"",
-            "a transfer coding other than chunked",
-        ),
-        (
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-            "more than one Transfer-Encoding",
-        ),
+        ("Content-Length: 1\r\nTransfer-Encoding: chunked", "Content-Length with Transfer-Encoding"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 1", "Content-Length with Transfer-Encoding"),
+        ("Content-Length: 1\r\nContent-Length: 1", "more than one Content-Length"),
+        ("Content-Length: 1, 1", "a Content-Length that is no number of 64 bits"),
+        ("Content-Length: +1", "a Content-Length that is no number of 64 bits"),
+        ("Content-Length: ", "a Content-Length that is no number of 64 bits"),
+        ("Content-Length: 1 1", "a Content-Length that is no number of 64 bits"),
+        ("Content-Length: 18446744073709551616", "a Content-Length that is no number of 64 bits"),
+        ("Transfer-Encoding: gzip, chunked", "a transfer coding other than chunked"),
+        ("Transfer-Encoding: xchunked", "a transfer coding other than chunked"),
+        ("Transfer-Encoding: \"chunked\"", "a transfer coding other than chunked"),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "more than one Transfer-Encoding"),
         ("Transfer-Encoding: \x0bchunked", "control byte in a line"),
         ("X: a\0b", "control byte in a line"),
         ("X: a\x7fb", "control byte in a line"),
         ("X: a\rb", "CR without LF"),
         ("X: a\nY: b", "LF without CR"),
-        (
-            "X: a\r\n b",
-            "a field line that begins with white space (obs-fold)",
-        ),
-        (
-            "X: a\r\n\tb",
-            "a field line that begins with white space (obs-fold)",
-        ),
+        ("X: a\r\n b", "a field line that begins with white space (obs-fold)"),
+        ("X: a\r\n\tb", "a field line that begins with white space (obs-fold)"),
         ("X : a", "white space before the colon"),
         ("X\t: a", "white space before the colon"),
         (": a", "an empty field name"),
@@ -208,6 +150,7 @@ fn hosts_are_hosts() {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn request_lines_are_three_words_of_known_form() {
     let line = |line: &str| rule(&requests(format!("{line}\r\nHost: a\r\n\r\n").as_bytes()));
     for (text, broken) in [
@@ -216,50 +159,20 @@ fn request_lines_are_three_words_of_known_form() {
         ("GET /\tHTTP/1.1", "a request line that is not three words"),
         (" GET / HTTP/1.1", "a request line that is not three words"),
         ("GET / HTTP/1.1 ", "a request line that is not three words"),
-        (
-            "GET /a b HTTP/1.1",
-            "a request line that is not three words",
-        ),
+        ("GET /a b HTTP/1.1", "a request line that is not three words"),
         ("", "a request line that is not three words"),
         ("G(T / HTTP/1.1", "a method that is no token"),
-        (
-            "GET / HTTP/2.0",
-            "a version that is neither HTTP/1.0 nor HTTP/1.1",
-        ),
-        (
-            "GET / HTTP/1.2",
-            "a version that is neither HTTP/1.0 nor HTTP/1.1",
-        ),
-        (
-            "GET / HTTP/01.1",
-            "a version that is neither HTTP/1.0 nor HTTP/1.1",
-        ),
-        (
-            "GET / http/1.1",
-            "a version that is neither HTTP/1.0 nor HTTP/1.1",
-        ),
-        (
-            "GET /#x HTTP/1.1",
-            "a target with bytes that end it for some",
-        ),
-        (
-            "GET * HTTP/1.1",
-            "an asterisk for another method than OPTIONS",
-        ),
+        ("GET / HTTP/2.0", "a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        ("GET / HTTP/1.2", "a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        ("GET / HTTP/01.1", "a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        ("GET / http/1.1", "a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        ("GET /#x HTTP/1.1", "a target with bytes that end it for some"),
+        ("GET * HTTP/1.1", "an asterisk for another method than OPTIONS"),
         ("GET foo HTTP/1.1", "a target of no known form"),
         ("GET ftp://a/ HTTP/1.1", "a target of no known form"),
-        (
-            "GET http://u@a/ HTTP/1.1",
-            "an absolute target without a valid authority",
-        ),
-        (
-            "GET http:///x HTTP/1.1",
-            "an absolute target without a valid authority",
-        ),
-        (
-            "GET http://b/ HTTP/1.1",
-            "a Host that is not the target's authority",
-        ),
+        ("GET http://u@a/ HTTP/1.1", "an absolute target without a valid authority"),
+        ("GET http:///x HTTP/1.1", "an absolute target without a valid authority"),
+        ("GET http://b/ HTTP/1.1", "a Host that is not the target's authority"),
         ("CONNECT a HTTP/1.1", "CONNECT without a host and a port"),
     ] {
         assert_eq!(line(text), broken, "{text:?}");
@@ -276,6 +189,7 @@ fn request_lines_are_three_words_of_known_form() {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn bad_chunks_are_refused_where_they_stand() {
     for (body, broken) in [
         ("\r\n", "a chunk without a size"),
@@ -287,23 +201,11 @@ fn bad_chunks_are_refused_where_they_stand() {
         ("g\r\n", "a chunk without a size"),
         ("00000000000000001\r\n", "a chunk size of more than 64 bits"),
         ("1;\r\n", "a chunk extension whose name is no token"),
-        (
-            "1;a=\r\n",
-            "a chunk extension whose value is neither token nor string",
-        ),
-        (
-            "1;a=\"\r\n",
-            "a chunk extension whose value is neither token nor string",
-        ),
-        (
-            "1;a=\"b\"c\r\n",
-            "a chunk extension whose value is neither token nor string",
-        ),
+        ("1;a=\r\n", "a chunk extension whose value is neither token nor string"),
+        ("1;a=\"\r\n", "a chunk extension whose value is neither token nor string"),
+        ("1;a=\"b\"c\r\n", "a chunk extension whose value is neither token nor string"),
         ("1;a \r\n", "a chunk extension whose name is no token"),
-        (
-            "1;a=b \r\n",
-            "a chunk extension whose value is neither token nor string",
-        ),
+        ("1;a=b \r\n", "a chunk extension whose value is neither token nor string"),
         ("1 ;a\n", "LF without CR"),
         ("1;a\n", "LF without CR"),
         ("1\n", "LF without CR"),
@@ -312,14 +214,8 @@ fn bad_chunks_are_refused_where_they_stand() {
         ("1\r\nab\r\n", "no CRLF after the data of a chunk"),
         ("1\r\na\n0", "no CRLF after the data of a chunk"),
         ("1\r\na\r0", "no CRLF after the data of a chunk"),
-        (
-            "0\r\nContent-Length: 1\r\n\r\n",
-            "a trailer field that belongs into the head",
-        ),
-        (
-            "0\r\nhost: b\r\n\r\n",
-            "a trailer field that belongs into the head",
-        ),
+        ("0\r\nContent-Length: 1\r\n\r\n", "a trailer field that belongs into the head"),
+        ("0\r\nhost: b\r\n\r\n", "a trailer field that belongs into the head"),
         ("0\r\nX : b\r\n\r\n", "white space before the colon"),
         ("0\r\n:path: b\r\n\r\n", "an empty field name"),
     ] {
@@ -360,39 +256,15 @@ fn every_prefix_of_a_good_stream_is_incomplete_or_clean() {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn responses_are_framed_by_what_was_asked() {
     for (bytes, method, framing, body) in [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-            "GET",
-            Framing::Length(2),
-            "ok",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
-            "HEAD",
-            Framing::Nothing,
-            "",
-        ),
-        (
-            "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n",
-            "GET",
-            Framing::Nothing,
-            "",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "GET", Framing::Length(2), "ok"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "HEAD", Framing::Nothing, ""),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", "GET", Framing::Nothing, ""),
         ("HTTP/1.1 204 \r\n\r\n", "GET", Framing::Nothing, ""),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
-            "GET",
-            Framing::Chunked,
-            "a",
-        ),
-        (
-            "HTTP/1.0 200 OK\r\n\r\nall",
-            "GET",
-            Framing::UntilClose,
-            "all",
-        ),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "GET", Framing::Chunked, "a"),
+        ("HTTP/1.0 200 OK\r\n\r\nall", "GET", Framing::UntilClose, "all"),
     ] {
         let parsed = answers(bytes, method);
         assert_eq!(parsed.end, End::Clean, "{bytes}");
@@ -414,58 +286,19 @@ fn responses_are_framed_by_what_was_asked() {
 }
 
 #[test]
+#[rustfmt::skip] // a row a line
 fn responses_that_break_a_rule_are_refused() {
     for (bytes, method, broken) in [
-        (
-            "HTTP/1.1 200\r\n\r\n",
-            "GET",
-            "a status line without its second space",
-        ),
-        (
-            "HTTP/1.1 99 x\r\n\r\n",
-            "GET",
-            "a status that is not between 100 and 599",
-        ),
-        (
-            "HTTP/1.1 600 x\r\n\r\n",
-            "GET",
-            "a status that is not between 100 and 599",
-        ),
-        (
-            "HTTP/1.1 20x x\r\n\r\n",
-            "GET",
-            "a status that is not between 100 and 599",
-        ),
-        (
-            "HTTP/2 200 x\r\n\r\n",
-            "GET",
-            "a version that is neither HTTP/1.0 nor HTTP/1.1",
-        ),
-        (
-            "HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
-            "GET",
-            "a framing in a response that never has a body",
-        ),
-        (
-            "HTTP/1.1 100 x\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "GET",
-            "a framing in a response that never has a body",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx",
-            "GET",
-            "a response that nobody asked for",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\nx",
-            "GET",
-            "bytes after the last response",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-            "GET",
-            "more than one Content-Length",
-        ),
+        ("HTTP/1.1 200\r\n\r\n", "GET", "a status line without its second space"),
+        ("HTTP/1.1 99 x\r\n\r\n", "GET", "a status that is not between 100 and 599"),
+        ("HTTP/1.1 600 x\r\n\r\n", "GET", "a status that is not between 100 and 599"),
+        ("HTTP/1.1 20x x\r\n\r\n", "GET", "a status that is not between 100 and 599"),
+        ("HTTP/2 200 x\r\n\r\n", "GET", "a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        ("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", "GET", "a framing in a response that never has a body"),
+        ("HTTP/1.1 100 x\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", "a framing in a response that never has a body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx", "GET", "a response that nobody asked for"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\nx", "GET", "bytes after the last response"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "GET", "more than one Content-Length"),
     ] {
         assert_eq!(rule(&answers(bytes, method)), broken, "{bytes:?}");
     }
