@@ -100,6 +100,18 @@ fn changed(inputs: &[Vec<u8>], random: &mut SmallRng) -> Vec<u8> {
     bytes
 }
 
+/// Writes the vectors as files, where `tests/fuzz/run` wants them.
+fn write_seeds(target: &str) {
+    let Some(folder) = std::env::var_os("POINTSMAN_FUZZ_SEEDS") else {
+        return;
+    };
+    let folder = Path::new(&folder).join(target);
+    fs::create_dir_all(&folder).expect("a writable folder");
+    for (at, seed) in vectors::seeds(target).iter().enumerate() {
+        fs::write(folder.join(format!("{at:03}")), seed).expect("a writable folder");
+    }
+}
+
 /// Runs a target, and names the input if it panics.
 fn try_on(name: &str, target: fn(&[u8]), input: &[u8], what: &str) {
     let ran = panic::catch_unwind(AssertUnwindSafe(|| target(input)));
@@ -113,6 +125,7 @@ fn try_on(name: &str, target: fn(&[u8]), input: &[u8], what: &str) {
 #[test]
 fn whatever_was_found_once_is_not_found_again() {
     for (name, target) in TARGETS {
+        write_seeds(name);
         for (at, input) in inputs(name).iter().enumerate() {
             try_on(name, target, input, &format!("input {at}"));
         }

@@ -8,6 +8,8 @@ use super::packets::Packets;
 use crate::http1::{Answer, Client, Length, Malformed, Output, Piece, Server, Upgrade};
 use crate::testing::strict::{self, Asked, End};
 
+const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
 /// What one run over the answer to one request came to.
 #[derive(Debug)]
 struct Run {
@@ -65,9 +67,52 @@ pub fn client_connection(data: &[u8]) {
     }
 }
 
-/// The head of an answer, alone.
+/// The head of an answer, alone: what is accepted is written out as something that reads back as
+/// the same.
 pub fn response_head(data: &[u8]) {
     client_connection(data);
+    let Some((choice, bytes)) = data.get(2..).and_then(|rest| rest.split_first()) else {
+        return;
+    };
+    let request = asked(*choice);
+    let Some(heard) = run(&request, &[bytes], true).answer else {
+        return;
+    };
+    if heard.head.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let mut server = asked_server(request.method(), 1);
+    let mut out = Output::default();
+    let (head, ()) = heard.head.into_parts();
+    server.answer(&head, Length::Exact(0), DATE, &mut out);
+    server.end(None, &mut out).expect("as long as it was said");
+    let wire = out.copy_to_bytes(out.remaining());
+    let back = run(&request, &[&wire], false);
+    let back = back
+        .answer
+        .unwrap_or_else(|| panic!("{:?}: {:?}", back.refused, lossy(&wire)));
+    assert_eq!(back.head.status(), head.status);
+    let kept = |headers: &HeaderMap| {
+        let mut headers = headers.clone();
+        headers.remove("content-length");
+        headers
+            .entry("date")
+            .or_insert(HeaderValue::from_bytes(DATE).expect("a date"));
+        // Said to a client, but not to a backend.
+        headers.remove("te");
+        headers
+    };
+    assert_eq!(kept(back.head.headers()), kept(&head.headers));
+}
+
+/// A server that has been asked for something.
+fn asked_server(method: &Method, minor: u8) -> Server {
+    let mut server = Server::default();
+    let text = format!("{method} / HTTP/1.{minor}\r\nhost: a\r\n\r\n");
+    let mut input = BytesMut::from(text.as_bytes());
+    let head = server.head(&mut input).expect("a valid request");
+    assert!(head.is_some(), "a whole request");
+    server
 }
 
 fn run(request: &Request<()>, pieces: &[&[u8]], ended: bool) -> Run {
@@ -204,12 +249,8 @@ fn check_shown(run: &Run, request: &Request<()>, minor: u8) {
     if heard.head.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    let mut server = Server::default();
     let method = request.method();
-    let text = format!("{method} / HTTP/1.{minor}\r\nhost: a\r\n\r\n");
-    let mut input = BytesMut::from(text.as_bytes());
-    let head = server.head(&mut input).expect("a valid request");
-    assert!(head.is_some(), "a whole request");
+    let mut server = asked_server(method, minor);
     let mut out = Output::default();
     for interim in &run.interims {
         server.interim(interim, &mut out);
@@ -225,7 +266,7 @@ fn check_shown(run: &Run, request: &Request<()>, minor: u8) {
         false if is_bodiless => Length::Exact(0),
         false => Length::Unknown,
     };
-    server.answer(&head, length, b"Sun, 06 Nov 1994 08:49:37 GMT", &mut out);
+    server.answer(&head, length, DATE, &mut out);
     let body = Bytes::copy_from_slice(&heard.body);
     server.data(body, &mut out).expect("as long as it was said");
     if run.is_whole {
