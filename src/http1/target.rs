@@ -13,6 +13,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::error::Malformed;
+use super::fields::are_named_well;
 
 /// Reads a request target as it stands in the request line.
 ///
@@ -71,13 +72,16 @@ fn is_rooted(uri: &Uri) -> bool {
 /// authority wins over `Host` (RFC 9112, 3.2.2), except that HTTP/2 says both or one, and the same.
 ///
 /// # Errors
-/// [`Malformed::Host`] and [`Malformed::Target`].
+/// [`Malformed::Host`], [`Malformed::Target`] and, of HTTP/2, [`Malformed::Field`].
 pub(crate) fn settle(
     method: &Method,
     version: Version,
     uri: &mut Uri,
     headers: &mut HeaderMap,
 ) -> Result<(), Malformed> {
+    if version == Version::HTTP_2 && !are_named_well(headers) {
+        return Err(Malformed::Field);
+    }
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_host(host.as_bytes()) => {}
