@@ -46,7 +46,7 @@ const POST: Row = Row {
 };
 
 #[rustfmt::skip] // a row a line
-const ROWS: [Row; 32] = [
+const ROWS: [Row; 34] = [
     PLAIN,
     Row { name: "a body that looks like a request", ..POST },
     Row { name: "crumbs of a cookie", headers: &[("cookie", b"a=1"), ("cookie", b"b=2")], ..PLAIN },
@@ -69,6 +69,8 @@ const ROWS: [Row; 32] = [
     Row { name: "user information", uri: "http://user@a/x", passes: false, ..PLAIN },
     Row { name: "a bad port", uri: "http://a:99999/x", passes: false, ..PLAIN },
     Row { name: "a list of hosts", uri: "http://a,b/x", passes: false, ..PLAIN },
+    Row { name: "a quote in a name", headers: &[("x\"y", b"1")], passes: false, ..PLAIN },
+    Row { name: "a quote in a trailer's name", trailers: &[("x\"y", b"1")], ..POST },
     Row { name: "CONNECT", method: "CONNECT", uri: "a:80", passes: false, ..PLAIN },
     Row { name: "an asterisk for GET", uri: "*", passes: false, ..PLAIN },
     Row { name: "connection", headers: &[("connection", b"close")], passes: false, ..PLAIN },

@@ -10,7 +10,7 @@ use http::{
 };
 
 use super::meaning::lossy;
-use crate::http1::{Client, Length, Output, Server, settle};
+use crate::http1::{Client, Length, Output, Server, are_named_well, settle};
 use crate::testing::strict::{self, Asked, End, Message};
 
 /// A header block.
@@ -160,6 +160,9 @@ fn check_response(block: &Block, asked: &Asked, body: &[u8], length: Length) {
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
     head.headers = block.headers.clone();
+    if !are_named_well(&head.headers) {
+        return; // a fault of the backend: answered with 502
+    }
     // h2 refuses lengths that are none, or differ.
     head.headers.remove("content-length");
     let mut out = Output::default();

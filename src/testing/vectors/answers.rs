@@ -244,6 +244,7 @@ fn strays() -> Vec<Answered> {
         kept("a body after 304", "HTTP/1.1 304 Not Modified\r\n\r\nhello", Shown::Whole(304, "")),
         kept("204 with a length", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello", Shown::Whole(204, "")),
         kept("204 with a coding", format!("HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n{CHUNKS}"), Shown::Whole(204, "")),
+        head("204 with a length to HEAD", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", Shown::Whole(204, "")),
         head("HEAD with a body", ok("content-length: 5", "hello"), Shown::Whole(200, "")),
         head("HEAD with chunks", ok("transfer-encoding: chunked", CHUNKS), Shown::Whole(200, "")),
         head("HEAD and another answer", then(ok("content-length: 5", "")), Shown::Whole(200, "")),
