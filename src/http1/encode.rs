@@ -4,7 +4,6 @@
 //! one hop are left out whoever put them there. So nothing that is written can be read in two ways.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::fields::{is_for_one_hop, is_trailer};

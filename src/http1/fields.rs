@@ -48,7 +48,7 @@ pub(crate) fn are_named_well(headers: &HeaderMap) -> bool {
 /// Whether a field of this name may stand behind a body. Not what says where a message ends, where
 /// it goes, who sent it, what is in it or whether it is wanted: that was decided on the head, and
 /// who merges trailers into it would decide anew (RFC 9110, 6.5.1).
-pub(super) fn is_trailer(name: &str) -> bool {
+pub(crate) fn is_trailer(name: &str) -> bool {
     let belongs_into_head = matches!(
         name,
         "accept-ranges"

@@ -64,8 +64,8 @@ fn with_path(method: &Method, uri: Uri, target: &[u8]) -> Result<Uri, Malformed>
 
 /// Whether the target begins with a slash as it will be written, not only in the eyes of `http`.
 fn is_rooted(uri: &Uri) -> bool {
-    uri.path_and_query()
-        .is_some_and(|target| target.as_str().starts_with('/'))
+    let target = uri.path_and_query();
+    uri.path().starts_with('/') && target.is_some_and(|it| it.as_str().starts_with('/'))
 }
 
 /// Settles where the host is named: in `Host`, with the target in origin form. The target's

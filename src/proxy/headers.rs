@@ -94,9 +94,6 @@ pub(super) fn clean<B>(response: &mut Response<B>) -> Result<(), Fault> {
         return Err(Fault::UpstreamProtocol);
     }
     if response.version() == Version::HTTP_2 {
-        if !http1::are_named_well(response.headers()) {
-            return Err(Fault::UpstreamProtocol);
-        }
         strip_hop_by_hop(response.headers_mut());
     }
     if response.status() == StatusCode::NO_CONTENT {

@@ -10,8 +10,10 @@ use http::{
 };
 
 use super::meaning::lossy;
-use crate::http1::{Client, Length, Output, Server, are_named_well, settle};
+use crate::http1::{Client, Length, Output, Server, settle};
+use crate::proxy::check_http2;
 use crate::testing::strict::{self, Asked, End, Message};
+use crate::upstream::translate::check_response as check_http2_response;
 
 /// A header block.
 #[derive(Debug, Default)]
@@ -113,6 +115,9 @@ fn request(block: &Block) -> Option<Request<()>> {
 
 fn check_request(request: &Request<()>, body: &[u8], length: Length, trailers: &HeaderMap) {
     let mut request = request.clone();
+    if check_http2(&mut request).is_err() {
+        return;
+    }
     let method = request.method().clone();
     let mut uri = request.uri().clone();
     let settled = settle(&method, Version::HTTP_2, &mut uri, request.headers_mut());
@@ -160,9 +165,11 @@ fn check_response(block: &Block, asked: &Asked, body: &[u8], length: Length) {
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
     head.headers = block.headers.clone();
-    if !are_named_well(&head.headers) {
-        return; // a fault of the backend: answered with 502
+    let response = Response::from_parts(head, ());
+    if check_http2_response(&response).is_err() {
+        return; // answered with 502
     }
+    let (mut head, ()) = response.into_parts();
     // h2 refuses lengths that are none, or differ.
     head.headers.remove("content-length");
     let mut out = Output::default();
