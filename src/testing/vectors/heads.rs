@@ -62,6 +62,11 @@ fn targets() -> Vec<Vector> {
     vec![
         passed("a query", line("GET /a/b?c=d&e[]=%20 HTTP/1.1")),
         passed("what browsers send as it is", line("GET /{a}|b?[c] HTTP/1.1")),
+        passed("UTF-8 in the path", line("GET /b\u{fc}cher HTTP/1.1")),
+        passed("a backslash in the path", line("GET /a\\b HTTP/1.1")),
+        refused("bytes in the path that are no UTF-8", 400, &b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n"[..]),
+        refused("angle brackets in the path", 400, line("GET /<a> HTTP/1.1")),
+        refused("a backtick in the path", 400, line("GET /`a HTTP/1.1")),
         passed("dot segments stay", line("GET /a/../b/./c HTTP/1.1")),
         passed("two slashes stay a path", line("GET //b/c HTTP/1.1")),
         passed("OPTIONS *", line("OPTIONS * HTTP/1.1")),
