@@ -8,6 +8,7 @@ use bytes::{Buf as _, BytesMut};
 use http::HeaderMap;
 
 use super::error::Malformed;
+use super::fields::is_trailer;
 use super::framing::{Piece, take};
 use super::head::{self, Lines};
 
@@ -191,28 +192,7 @@ fn trailers(section: &bytes::Bytes) -> Result<Option<HeaderMap>, Malformed> {
             | "trailer" | "keep-alive" | "proxy-connection" | "expect" => {
                 return Err(Malformed::Trailer);
             }
-            // About the whole message, and decided on by now.
-            "authorization"
-            | "cookie"
-            | "set-cookie"
-            | "content-encoding"
-            | "content-type"
-            | "content-range"
-            | "cache-control"
-            | "max-forwards"
-            | "range"
-            | "vary"
-            | "age"
-            | "date"
-            | "expires"
-            | "location"
-            | "retry-after"
-            | "proxy-authorization"
-            | "proxy-authenticate"
-            | "www-authenticate"
-            | "forwarded"
-            | "via" => {}
-            name if name.starts_with("x-forwarded-") => {}
+            name if !is_trailer(name) => {}
             _ => {
                 headers.append(name, value);
             }

@@ -4,10 +4,9 @@
 //! one hop are left out whoever put them there. So nothing that is written can be read in two ways.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
-use super::fields::is_for_one_hop;
+use super::fields::{is_for_one_hop, is_trailer};
 use super::output::Output;
 
 /// What is known about a body before it is written.
@@ -62,7 +61,7 @@ impl Encoder {
             Self::Chunked => {
                 out.text(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    if !is_for_one_hop(name.as_str()) && name != CONTENT_LENGTH {
+                    if is_trailer(name.as_str()) {
                         field(name.as_str(), value.as_bytes(), out);
                     }
                 }

@@ -55,6 +55,61 @@ pub(crate) fn is_for_one_hop(name: &str) -> bool {
     )
 }
 
+/// Whether every name is a token. `http` lets a quote pass, which HTTP/2 can carry in a name, and
+/// which nobody who reads HTTP/1.1 expects there; a name that was read by our codec has none.
+pub(crate) fn are_named_well(headers: &HeaderMap) -> bool {
+    let has_quote = |name: &HeaderName| memchr::memchr(b'"', name.as_str().as_bytes()).is_some();
+    !headers.keys().any(has_quote)
+}
+
+/// Whether a field of this name may stand behind a body. Not what says where a message ends, where
+/// it goes, who sent it, what is in it or whether it is wanted: that was decided on the head, and
+/// who merges trailers into it would decide anew (RFC 9110, 6.5.1).
+pub(crate) fn is_trailer(name: &str) -> bool {
+    let belongs_into_head = matches!(
+        name,
+        "accept-ranges"
+            | "age"
+            | "authorization"
+            | "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "cookie"
+            | "date"
+            | "expect"
+            | "expires"
+            | "forwarded"
+            | "host"
+            | "if-match"
+            | "if-modified-since"
+            | "if-none-match"
+            | "if-range"
+            | "if-unmodified-since"
+            | "location"
+            | "max-forwards"
+            | "pragma"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "range"
+            | "retry-after"
+            | "set-cookie"
+            | "trailer"
+            | "vary"
+            | "via"
+            | "warning"
+            | "www-authenticate"
+            | "x-real-ip"
+            | "x-request-id"
+            | "x-pointsman-fault"
+    );
+    !belongs_into_head
+        && !is_for_one_hop(name)
+        && !name.starts_with("x-forwarded-")
+        && !name.contains('"')
+}
+
 /// What the fields of one connection say.
 #[derive(Debug, Default)]
 pub(super) struct Hop {

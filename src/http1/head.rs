@@ -223,10 +223,13 @@ impl Start for StatusLine {
         let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
             return Ok(None);
         };
+        // There is no class beyond the fifth (RFC 9110, 15).
+        let status = StatusCode::from_u16(code).ok();
+        let status = status.filter(|status| status.as_u16() < 600);
         spans.note(parsed.headers, bytes);
         let line = Self {
             version: version(minor),
-            status: StatusCode::from_u16(code).map_err(|_| httparse::Error::Status)?,
+            status: status.ok_or(httparse::Error::Status)?,
         };
         Ok(Some((line, end)))
     }
@@ -372,10 +375,8 @@ pub(super) fn fields(
 
 /// `100-continue` is the only expectation there is (RFC 9110, 10.1.1).
 fn expectation(headers: &mut HeaderMap, pointless: bool) -> Result<(), Malformed> {
-    let Some(expectation) = headers.get(EXPECT) else {
-        return Ok(());
-    };
-    if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+    let mut lines = headers.get_all(EXPECT).iter();
+    if !lines.all(|line| line.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Malformed::Expectation);
     }
     if pointless {

@@ -29,7 +29,7 @@ mod tests;
 pub(crate) use client::{Answer, Client};
 pub(crate) use encode::Length;
 pub(crate) use error::Malformed;
-pub(crate) use fields::{Upgrade, is_for_one_hop};
+pub(crate) use fields::{Upgrade, are_named_well, is_for_one_hop, is_trailer};
 pub(crate) use framing::Piece;
 pub(crate) use maps::recycle;
 pub(crate) use output::Output;

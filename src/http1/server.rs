@@ -207,7 +207,10 @@ impl Server {
         let bodiless = head.status == StatusCode::NO_CONTENT
             || head.status == StatusCode::NOT_MODIFIED
             || head.status.is_informational();
-        let passes = self.is_head || head.status == StatusCode::NOT_MODIFIED;
+        let passes = match head.status {
+            StatusCode::NOT_MODIFIED => true,
+            _ => self.is_head && !bodiless,
+        };
         let said = if passes { Said::Pass } else { Said::Drop };
         let seen = encode::fields(&head.headers, said, out);
         self.persists &= !seen.close && matches!(self.reading, Reading::Whole);

@@ -4,12 +4,16 @@
 //! URI, the authority in `Host`. HTTP/2 has the same facts in pseudo header fields, and is settled
 //! by the same rules.
 
+use std::net::Ipv6Addr;
+use std::str;
+
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::error::Malformed;
+use super::fields::are_named_well;
 
 /// Reads a request target as it stands in the request line.
 ///
@@ -32,23 +36,52 @@ pub(super) fn parse(method: &Method, target: &Bytes) -> Result<Uri, Malformed> {
         None => authority_form && method == Method::CONNECT,
     };
     if legal {
-        Ok(uri)
+        with_path(method, uri, target)
     } else {
         Err(Malformed::Target)
     }
+}
+
+/// Spells out the path that an absolute target may leave out: everything for OPTIONS (RFC 9112,
+/// 3.2.4), the root otherwise.
+fn with_path(method: &Method, uri: Uri, target: &[u8]) -> Result<Uri, Malformed> {
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Ok(uri);
+    };
+    let ends_with_authority = scheme.len() + 3 + authority.as_str().len() == target.len();
+    let path = match uri.query() {
+        _ if ends_with_authority && method == Method::OPTIONS => PathAndQuery::from_static("*"),
+        Some(query) if !is_rooted(&uri) => {
+            let path = PathAndQuery::try_from(format!("/?{query}"));
+            path.map_err(|_| Malformed::Target)?
+        }
+        _ => return Ok(uri),
+    };
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).map_err(|_| Malformed::Target)
+}
+
+/// Whether the target begins with a slash as it will be written, not only in the eyes of `http`.
+fn is_rooted(uri: &Uri) -> bool {
+    let target = uri.path_and_query();
+    uri.path().starts_with('/') && target.is_some_and(|it| it.as_str().starts_with('/'))
 }
 
 /// Settles where the host is named: in `Host`, with the target in origin form. The target's
 /// authority wins over `Host` (RFC 9112, 3.2.2), except that HTTP/2 says both or one, and the same.
 ///
 /// # Errors
-/// [`Malformed::Host`] and [`Malformed::Target`].
+/// [`Malformed::Host`], [`Malformed::Target`] and, of HTTP/2, [`Malformed::Field`].
 pub(crate) fn settle(
     method: &Method,
     version: Version,
     uri: &mut Uri,
     headers: &mut HeaderMap,
 ) -> Result<(), Malformed> {
+    if version == Version::HTTP_2 && !are_named_well(headers) {
+        return Err(Malformed::Field);
+    }
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_host(host.as_bytes()) => {}
@@ -72,7 +105,7 @@ pub(crate) fn settle(
         return Err(Malformed::Host);
     }
     let everything = uri.path() == "*" && method == Method::OPTIONS;
-    if uri.path().starts_with('/') || everything || method == Method::CONNECT {
+    if is_rooted(uri) || everything || method == Method::CONNECT {
         Ok(())
     } else {
         Err(Malformed::Target)
@@ -87,8 +120,8 @@ pub(super) fn is_host(text: &[u8]) -> bool {
                 return false;
             };
             let (literal, after) = rest.split_at(end);
-            let digits = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
-            if literal.len() < 2 || !literal.iter().all(digits) {
+            let literal = str::from_utf8(literal).ok();
+            if literal.is_none_or(|literal| literal.parse::<Ipv6Addr>().is_err()) {
                 return false;
             }
             match after.get(1..) {
@@ -106,7 +139,16 @@ pub(super) fn is_host(text: &[u8]) -> bool {
         },
     };
     let legal = |b: &u8| LEGAL_IN_HOST.get(usize::from(*b)).copied().unwrap_or(false);
-    !name.is_empty() && name.iter().all(legal) && port.is_none_or(is_port)
+    !name.is_empty()
+        && name.iter().all(legal)
+        && has_whole_escapes(name)
+        && port.is_none_or(is_port)
+}
+
+/// Whether two hexadecimal digits follow every percent.
+fn has_whole_escapes(name: &[u8]) -> bool {
+    let mut after = name.split(|b| *b == b'%').skip(1);
+    after.all(|rest| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
 }
 
 /// Digits that are a port. None at all is legal as well (RFC 3986, 3.2.3).

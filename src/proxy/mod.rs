@@ -33,4 +33,6 @@ mod tunnel;
 mod worker;
 
 pub(crate) use listener::{BindError, bind};
+#[cfg(feature = "testing")]
+pub(crate) use translate::check as check_http2;
 pub(crate) use worker::{Options, Workers, start};

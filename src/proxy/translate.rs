@@ -1,6 +1,7 @@
 //! What a request that came over HTTP/2 has to be before it may become HTTP/1.1.
 //!
-//! h2 has looked at the frames: names are lower case and tokens, values are free of CR, LF and NUL,
+//! h2 has looked at the frames: names are lower case (and tokens, but for a quote, which
+//! `http1::settle` refuses), values are free of CR, LF and NUL,
 //! pseudo headers come first and once, fields of the connection are not there, and the length that
 //! was announced is the length that comes. What it lets pass and a backend could read in another
 //! way than we do is refused or made plain here (RFC 9113, 8.2 and 8.3). Pure, over `http`'s types,
@@ -19,7 +20,7 @@ const METHOD_LENGTH_MAX: usize = 32;
 ///
 /// # Errors
 /// [`Fault::BadRequest`].
-pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Fault> {
+pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Fault> {
     let method = request.method();
     if method.as_str().len() > METHOD_LENGTH_MAX || !has_plain_target(method, request.uri()) {
         return Err(Fault::BadRequest);

@@ -14,11 +14,15 @@ mod api;
 mod behaviour;
 pub mod bench;
 mod client;
+pub mod fuzz;
 mod load;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
 mod proxy;
+mod recorder;
+pub mod strict;
+pub mod vectors;
 
 pub use api::{Api, Metrics, SPLIT, split_change};
 pub use behaviour::{Accept, Behaviour};
@@ -26,3 +30,4 @@ pub use client::{Answer, Client, H2Client, RequestBody, whole};
 pub use load::{Counts, Load, RunningLoad};
 pub use origin::{Origin, Seen};
 pub use proxy::{Config, Proxy};
+pub use recorder::{Recorder, Reply, Then, When};

@@ -7,6 +7,7 @@ use http::header::{HOST, HeaderName};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 
+use crate::http1::{are_named_well, is_trailer};
 use crate::model::Fault;
 
 /// Makes a request one of HTTP/2: the host moves into the target.
@@ -34,7 +35,8 @@ pub(crate) fn to_http2<B>(request: &mut Request<B>) -> Result<(), Fault> {
 /// [`Fault::UpstreamProtocol`].
 pub(crate) fn check_response<B>(response: &Response<B>) -> Result<(), Fault> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if switches || response.headers().values().any(surrounded) {
+    let headers = response.headers();
+    if switches || !are_named_well(headers) || headers.values().any(surrounded) {
         return Err(Fault::UpstreamProtocol);
     }
     Ok(())
@@ -52,24 +54,10 @@ pub(crate) fn surrounded(value: &HeaderValue) -> bool {
 /// connection are among it: HTTP/2 has none, and HTTP/1.1 has them in front. What comes over HTTP/1.1
 /// is clean already.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    while let Some(name) = trailers.keys().find(|name| is_forbidden(name)).cloned() {
+    let forbidden = |name: &&HeaderName| !is_trailer(name.as_str());
+    while let Some(name) = trailers.keys().find(forbidden).cloned() {
         trailers.remove(name);
     }
-}
-
-#[rustfmt::skip] // a list, some kind a line
-fn is_forbidden(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    matches!(
-        name,
-        "content-length" | "host" | "trailer" | "transfer-encoding"
-            | "connection" | "http2-settings" | "keep-alive" | "proxy-connection" | "te" | "upgrade"
-            | "authorization" | "cookie" | "proxy-authenticate" | "proxy-authorization" | "set-cookie" | "www-authenticate"
-            | "content-encoding" | "content-range" | "content-type"
-            | "cache-control" | "expect" | "max-forwards" | "pragma" | "range"
-            | "age" | "date" | "expires" | "location" | "retry-after" | "vary"
-            | "forwarded" | "via" | "x-request-id"
-    ) || name.starts_with("x-forwarded-")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod filters;
 mod forwarding;
 mod frames;
 mod framing;
+mod fuzz;
 mod grpc;
 mod headers;
 mod http2;
@@ -21,6 +22,9 @@ mod routing;
 mod split;
 mod streaming;
 mod upgrade;
+mod wire;
+mod wire_h2;
+mod wire_timing;
 
 use std::time::{Duration, Instant};
 

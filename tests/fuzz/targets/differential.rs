@@ -1,0 +1,4 @@
+//! `testing::fuzz::differential` says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointsman::testing::fuzz::differential(data));
