@@ -32,8 +32,8 @@ fn asked(choice: u8) -> Request<()> {
         .headers_mut()
         .insert("host", HeaderValue::from_static("a"));
     if choice % 4 == 1 {
-        let protocol = HeaderValue::from_static("websocket");
-        request.extensions_mut().insert(Upgrade(protocol));
+        let websocket = Upgrade::to(HeaderValue::from_static("websocket"));
+        request.extensions_mut().insert(websocket.expect("it is not HTTP/2"));
     }
     *request.method_mut() = method;
     request
