@@ -41,7 +41,8 @@ fn is_protected(name: &str) -> bool {
     ) || name.starts_with("x-forwarded")
 }
 
-/// Whether a field of this name is for one hop only.
+/// Whether a field of this name goes no further: it is for one hop only, or a backend that gives
+/// fields to programs as variables (CGI, WSGI) would take it for another one.
 pub(crate) fn is_for_one_hop(name: &str) -> bool {
     matches!(
         name,
@@ -52,6 +53,9 @@ pub(crate) fn is_for_one_hop(name: &str) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
+            | "content_length"
+            | "transfer_encoding"
+            | "proxy" // `HTTP_PROXY`, which programs obey: CVE-2016-5385 and its kin
     )
 }
 
@@ -175,7 +179,7 @@ impl Hop {
                 self.trailers_welcome |=
                     names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"trailers"));
             }
-            "keep-alive" | "proxy-connection" | "http2-settings" => {}
+            name if is_for_one_hop(name) => {}
             _ => return Ok(Some(value)),
         }
         Ok(None)

@@ -252,6 +252,10 @@ fn requests_that_leave_no_doubt_are_read() {
             message("GET /|host: a|x-two: 2", ""),
         ),
         (
+            "GET / HTTP/1.1\r\nhost: a\r\ncontent_length: 5\r\nTransfer_Encoding: chunked\r\nProxy: evil\r\n\r\n",
+            message("GET /|host: a", ""),
+        ),
+        (
             "GET / HTTP/1.1\r\nhost: a\r\nte: gzip;q=1, trailers\r\n\r\n",
             message("GET /|host: a|te: trailers", ""),
         ),

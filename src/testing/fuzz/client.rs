@@ -33,7 +33,9 @@ fn asked(choice: u8) -> Request<()> {
         .insert("host", HeaderValue::from_static("a"));
     if choice % 4 == 1 {
         let websocket = Upgrade::to(HeaderValue::from_static("websocket"));
-        request.extensions_mut().insert(websocket.expect("it is not HTTP/2"));
+        request
+            .extensions_mut()
+            .insert(websocket.expect("it is not HTTP/2"));
     }
     *request.method_mut() = method;
     request
