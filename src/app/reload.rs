@@ -161,6 +161,7 @@ fn tell_what_needs_a_restart(started: &Settings, now: &Settings) {
         ("tunnelIdleTimeout", started.tunnel_idle == now.tunnel_idle),
         ("drain", started.drain == now.drain),
         ("accessLog", started.access_log == now.access_log),
+        ("connectRequests", started.connect == now.connect),
     ] {
         if !same {
             tracing::warn!("`{what}` changed in the config and takes effect at the next start");

@@ -147,6 +147,7 @@ pub(crate) async fn start(options: Options) -> Result<Running, StartError> {
         log,
         idle_timeout: running.settings.client_idle,
         tunnel_idle_timeout: running.settings.tunnel_idle,
+        connect: running.settings.connect,
         watch,
     })
     .await

@@ -10,7 +10,7 @@ use super::problem::Report;
 use super::schema::{self, At, Document};
 use super::trust;
 use super::units::{address, duration, overlaps, positive_duration};
-use crate::model::{RouteName, Trust};
+use crate::model::{Connect, RouteName, Trust};
 use crate::routing::HostPattern;
 
 const API_VERSION: &str = "pointsman.dev/v1";
@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) tunnel_idle: Duration,
     pub(crate) drain: Drain,
     pub(crate) access_log: AccessLog,
+    pub(crate) connect: Connect,
 }
 
 /// An address that takes requests.
@@ -100,6 +101,10 @@ pub(super) fn compile(document: &At<Document>, report: &mut Report) -> Settings 
             Some(schema::AccessLog::Off) => AccessLog::Off,
             Some(schema::AccessLog::Errors) => AccessLog::Errors,
             Some(schema::AccessLog::All) => AccessLog::All,
+        },
+        connect: match document.connect_requests {
+            None | Some(schema::ConnectRequests::Refuse) => Connect::Refuse,
+            Some(schema::ConnectRequests::Forward) => Connect::Forward,
         },
         listeners: listeners
             .into_iter()

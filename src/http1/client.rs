@@ -26,6 +26,8 @@ pub(crate) struct Client {
     interims: u8,
     /// Whether another request may follow.
     persists: bool,
+    /// Whether what follows the response is not HTTP any more.
+    switched: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Default for Client {
             asked: Asked::default(),
             interims: 0,
             persists: true,
+            switched: false,
         }
     }
 }
@@ -75,7 +78,7 @@ impl Client {
     ) {
         let headers = request.headers();
         out.reserve(1024);
-        encode::request_line(request.method(), request.uri(), out);
+        encode::request_line(request, out);
         let seen = encode::fields(headers, Said::Drop, out);
         let encoder = match body {
             Length::Exact(0) => {
@@ -110,6 +113,7 @@ impl Client {
         };
         self.asked = Asked {
             is_head: request.method() == Method::HEAD,
+            is_connect: request.method() == Method::CONNECT,
             upgrade: upgrade.is_some(),
         };
         self.reading = Reading::Head(Lines::NONE);
@@ -178,7 +182,8 @@ impl Client {
             }
             return Ok(Some(Answer::Interim(response)));
         }
-        self.persists &= facts.persists && status != StatusCode::SWITCHING_PROTOCOLS;
+        self.persists &= facts.persists;
+        self.switched = facts.switches;
         let decoder = Decoder::new(facts.framing);
         self.reading = match decoder.has_ended() {
             true => Reading::Whole,
@@ -232,6 +237,11 @@ impl Client {
         self.reading = Reading::Refused;
         self.persists = false;
         malformed
+    }
+
+    /// Whether the connection carries another protocol from now on.
+    pub(crate) fn has_switched(&self) -> bool {
+        self.switched
     }
 
     /// Whether the response is read whole.

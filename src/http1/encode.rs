@@ -4,7 +4,8 @@
 //! one hop are left out whoever put them there. So nothing that is written can be read in two ways.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 
 use super::fields::{is_for_one_hop, is_trailer};
 use super::output::Output;
@@ -72,9 +73,20 @@ impl Encoder {
     }
 }
 
-pub(super) fn request_line(method: &Method, uri: &Uri, out: &mut Output) {
+pub(super) fn request_line<B>(request: &Request<B>, out: &mut Output) {
+    let (method, uri) = (request.method(), request.uri());
     out.text(method.as_str().as_bytes());
     out.text(b" ");
+    if *method == Method::CONNECT {
+        // Its target is its host (RFC 9112, 3.2.3).
+        out.text(
+            request
+                .headers()
+                .get(HOST)
+                .map_or(b"", |host| host.as_bytes()),
+        );
+        return out.text(b" HTTP/1.1\r\n");
+    }
     out.text(
         uri.path_and_query()
             .map_or("/", |target| target.as_str())

@@ -33,6 +33,8 @@ pub(crate) enum Malformed {
     TwoFramings,
     /// `Connection` names something that is not a field name.
     Connection,
+    /// CONNECT with a body, which it cannot have.
+    ConnectBody,
     /// `Expect` is not `100-continue`.
     Expectation,
     /// The size of a chunk, its extensions, or the end of its data.
@@ -63,6 +65,7 @@ impl Malformed {
             Self::TransferEncoding => "Transfer-Encoding is not just \"chunked\"",
             Self::TwoFramings => "Content-Length and Transfer-Encoding are both there",
             Self::Connection => "Connection names something that is no field",
+            Self::ConnectBody => "CONNECT has a body",
             Self::Expectation => "Expect is not \"100-continue\"",
             Self::Chunk => "a chunk is malformed",
             Self::Trailer => "the trailer section is malformed",

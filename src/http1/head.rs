@@ -241,6 +241,8 @@ pub(super) struct Facts {
     pub(super) framing: Framing,
     /// Whether the connection may carry another message.
     pub(super) persists: bool,
+    /// Whether what follows is not HTTP any more.
+    pub(super) switches: bool,
 }
 
 /// Reads the head of a request.
@@ -264,6 +266,9 @@ pub(super) fn request(
     *request.headers_mut() = collect(head, spans, &mut hop)?;
     let framing = hop.framing(version)?.unwrap_or(Framing::Length(0));
     let empty = framing == Framing::Length(0);
+    if method == Method::CONNECT && !empty {
+        return Err(Malformed::ConnectBody);
+    }
     if hop.expects {
         expectation(request.headers_mut(), empty || version == Version::HTTP_10)?;
     }
@@ -276,6 +281,7 @@ pub(super) fn request(
     let facts = Facts {
         framing,
         persists: hop.persists(version),
+        switches: false,
     };
     Ok((request, facts))
 }
@@ -296,6 +302,7 @@ fn settle(request: &mut Request<()>, hop: &Hop) -> Result<(), Malformed> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
     pub(super) is_head: bool,
+    pub(super) is_connect: bool,
     pub(super) upgrade: bool,
 }
 
@@ -314,8 +321,10 @@ pub(super) fn response(
     let bodiless = status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
+    let switches =
+        status == StatusCode::SWITCHING_PROTOCOLS || (asked.is_connect && status.is_success());
     let framing = match framed {
-        _ if bodiless || asked.is_head => Framing::Length(0),
+        _ if bodiless || switches || asked.is_head => Framing::Length(0),
         None => Framing::UntilClose,
         Some(framing) => framing,
     };
@@ -328,7 +337,8 @@ pub(super) fn response(
     *response.version_mut() = version;
     let facts = Facts {
         framing,
-        persists: hop.persists(version) && framing != Framing::UntilClose,
+        persists: hop.persists(version) && framing != Framing::UntilClose && !switches,
+        switches,
     };
     Ok((response, facts))
 }

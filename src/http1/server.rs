@@ -30,6 +30,7 @@ pub(crate) struct Server {
     persists: bool,
     version: Version,
     is_head: bool,
+    is_connect: bool,
     /// How a head began that was refused.
     refused: Option<Box<[u8]>>,
 }
@@ -80,6 +81,7 @@ impl Default for Server {
             persists: true,
             version: Version::HTTP_11,
             is_head: false,
+            is_connect: false,
             refused: None,
         }
     }
@@ -113,6 +115,7 @@ impl Server {
             Ok((request, facts)) => {
                 self.version = request.version();
                 self.is_head = request.method() == Method::HEAD;
+                self.is_connect = request.method() == Method::CONNECT;
                 self.persists = facts.persists;
                 let decoder = Decoder::new(facts.framing);
                 let has_body = !decoder.has_ended();
@@ -176,6 +179,7 @@ impl Server {
         if matches!(self.writing, Writing::Nothing) {
             self.version = Version::HTTP_11;
             self.is_head = false;
+            self.is_connect = false;
             self.writing = Writing::Head;
         }
         malformed
@@ -206,7 +210,8 @@ impl Server {
         encode::status_line(self.version, head.status, out);
         let bodiless = head.status == StatusCode::NO_CONTENT
             || head.status == StatusCode::NOT_MODIFIED
-            || head.status.is_informational();
+            || head.status.is_informational()
+            || self.switches(head.status);
         let passes = match head.status {
             StatusCode::NOT_MODIFIED => true,
             _ => self.is_head && !bodiless,
@@ -235,6 +240,8 @@ impl Server {
         if let Some(upgrade) = head.extensions.get::<Upgrade>() {
             out.text(b"connection: upgrade\r\n");
             encode::field("upgrade", upgrade.as_bytes(), out);
+        } else if self.switches(head.status) {
+            // What follows is no HTTP, and of no connection of HTTP.
         } else if !self.persists {
             out.text(b"connection: close\r\n");
         } else if self.version == Version::HTTP_10 {
@@ -246,6 +253,11 @@ impl Server {
         } else {
             Writing::Body(encoder)
         };
+    }
+
+    /// Whether what follows an answer of this status is not HTTP any more.
+    pub(crate) fn switches(&self, status: StatusCode) -> bool {
+        status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success())
     }
 
     /// Writes a part of the answer's body.

@@ -3,6 +3,7 @@
 //! Pure values without IO, clock or chance. Everything else is built from them, so a bare `String`
 //! or `u32` never has to cross a module.
 
+mod connect;
 mod dice;
 mod fault;
 mod grpc;
@@ -12,6 +13,7 @@ mod revision;
 mod trust;
 mod weight;
 
+pub(crate) use connect::Connect;
 pub(crate) use dice::Dice;
 pub(crate) use fault::Fault;
 pub(crate) use grpc::GrpcStatus;

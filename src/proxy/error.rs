@@ -200,6 +200,7 @@ pub(super) fn fault_of(malformed: Malformed) -> Fault {
         | Malformed::TransferEncoding
         | Malformed::TwoFramings
         | Malformed::Connection
+        | Malformed::ConnectBody
         | Malformed::Chunk
         | Malformed::Trailer
         | Malformed::Incomplete

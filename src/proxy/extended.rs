@@ -1,6 +1,6 @@
-//! WebSockets over HTTP/2: extended CONNECT (RFC 8441), passed on as an upgrade of HTTP/1.1.
+//! Tunnels over HTTP/2: CONNECT, and extended CONNECT (RFC 8441), passed on as HTTP/1.1.
 //!
-//! A stream that asks for another protocol becomes the GET that asks for the same in HTTP/1.1, and
+//! A stream that asks for another protocol becomes the GET that asks for the same by an upgrade, and
 //! goes the way of every request: routed, split, recorded. When the backend switches, the client is
 //! answered 200 and the stream becomes a tunnel; other answers are passed on, but for 2xx, which
 //! would say the same. The handshake of a WebSocket has a key in HTTP/1.1 and none in HTTP/2, so one
@@ -31,8 +31,8 @@ use crate::upstream::{RequestBody, Socket, Upgraded};
 const WEBSOCKET: &str = "websocket";
 const KEY: HeaderName = SEC_WEBSOCKET_KEY;
 
-/// Makes of an extended CONNECT what asks for the same in HTTP/1.1. What is returned becomes the
-/// client's side of the tunnel. Anything else is left alone.
+/// Makes of an extended CONNECT what asks for the same in HTTP/1.1; an ordinary one asks already.
+/// What is returned becomes the client's side of the tunnel.
 pub(super) fn translate(
     request: &mut Request<RequestBody>,
     random: &mut impl Rng,
@@ -40,11 +40,13 @@ pub(super) fn translate(
     if request.method() != Method::CONNECT {
         return None;
     }
-    let protocol = request.extensions_mut().remove::<Protocol>()?;
+    let client = hyper::upgrade::on(&mut *request);
+    let Some(protocol) = request.extensions_mut().remove::<Protocol>() else {
+        return Some(client);
+    };
     let upgrade = HeaderValue::from_str(protocol.as_str())
         .ok()
         .and_then(Upgrade::to)?;
-    let client = hyper::upgrade::on(&mut *request);
     *request.method_mut() = Method::GET;
     if protocol.as_str() == WEBSOCKET {
         let mut nonce = [0; 16];
@@ -56,20 +58,19 @@ pub(super) fn translate(
     Some(client)
 }
 
-/// Makes of an answer in HTTP/1.1 the answer to an extended CONNECT, and begins the tunnel.
+/// Makes of an answer in HTTP/1.1 the answer to a CONNECT, and begins the tunnel.
 pub(super) fn answer(
     mut response: Response<Recorded>,
     client: OnUpgrade,
     proxy: &Proxy,
 ) -> Response<Recorded> {
-    if response.status().is_success() {
+    let status = response.status();
+    if !status.is_success() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return response;
+    }
+    let Some(upgraded) = response.body_mut().take_upgraded() else {
         // To the client it would mean that the tunnel has begun.
         return response.into_body().refused(Fault::UpstreamProtocol);
-    }
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let upgraded = switches.then(|| response.body_mut().take_upgraded());
-    let Some(upgraded) = upgraded.flatten() else {
-        return response;
     };
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
@@ -122,16 +123,14 @@ mod tests {
 
     #[test]
     fn what_asks_for_nothing_or_for_http2_stays_what_it_is() {
-        for (method, protocol) in [
-            (Method::CONNECT, None),
-            (Method::CONNECT, Some("h2c")),
-            (Method::GET, None),
+        for (method, protocol, tunnels) in [
+            (Method::CONNECT, None, true),
+            (Method::CONNECT, Some("h2c"), false),
+            (Method::GET, None, false),
         ] {
             let (request, translated) = translated(method.clone(), protocol);
-            assert!(
-                !translated && request.method() == method,
-                "{method} {protocol:?}"
-            );
+            assert_eq!(translated, tunnels, "{method} {protocol:?}");
+            assert_eq!(request.method(), method);
         }
     }
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 use super::forwarding::{self, Client};
 use super::translate;
 use crate::http1::{self, Upgrade};
-use crate::model::Fault;
+use crate::model::{Connect, Fault};
 use crate::upstream::RequestBody;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,15 +22,18 @@ const REQUEST_ID_LENGTH_MAX: usize = 128;
 ///
 /// # Errors
 /// [`Fault::BadRequest`] for a request whose host or framing is ambiguous,
-/// [`Fault::MethodRefused`] for CONNECT.
-pub(super) fn check(request: &mut Request<RequestBody>) -> Result<(), Fault> {
+/// [`Fault::MethodRefused`] for CONNECT, unless it is to be forwarded.
+pub(super) fn check(request: &mut Request<RequestBody>, connect: Connect) -> Result<(), Fault> {
     let version = request.version();
-    if request.method() == Method::CONNECT {
+    let is_connect = request.method() == Method::CONNECT;
+    if is_connect && connect == Connect::Refuse {
         return Err(Fault::MethodRefused);
     }
     if version == Version::HTTP_2 {
         // HTTP/1.1 comes settled from its codec.
-        translate::check(request)?;
+        if !is_connect {
+            translate::check(request)?;
+        }
         let mut uri = std::mem::take(request.uri_mut());
         let mut headers = std::mem::take(request.headers_mut());
         let settled = http1::settle(request.method(), version, &mut uri, &mut headers);

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Body as _, Frame};
 
 use super::body::Recorded;
@@ -62,9 +62,9 @@ pub(super) async fn serve(socket: Socket, proxy: Proxy, leash: &Leash) {
         let Some(mut response) = answered else {
             return;
         };
-        let upgraded = match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => response.body_mut().take_upgraded(),
-            _ => None,
+        let upgraded = match session.wire.borrow().codec.switches(response.status()) {
+            true => response.body_mut().take_upgraded(),
+            false => None,
         };
         if session.send(response, &proxy).await.is_err() {
             return;

@@ -20,7 +20,7 @@ use super::deadline::Deadlines;
 use super::leash::{Leash, Patience};
 use crate::drain::Phase;
 use crate::metrics::{Registry, SeriesCells, SeriesKey, WorkerCells};
-use crate::model::{BackendName, Dice, Fault, RuleId};
+use crate::model::{BackendName, Connect, Dice, Fault, RuleId};
 use crate::routing::{Rule, Scratch, Selection, select};
 use crate::snapshot::{Reader, Snapshot};
 use crate::telemetry::{AccessLog, Line, Logged};
@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) log: Option<AccessLog>,
     pub(super) workers: usize,
+    pub(super) connect: Connect,
     /// Random per process: where the dice of each rule begin.
     pub(super) phases: RandomState,
 }
@@ -267,6 +268,10 @@ impl Local {
             .borrow()
             .iter()
             .for_each(|(_, leash)| leash.sweep(patience));
+    }
+
+    pub(super) fn connect(&self) -> Connect {
+        self.shared.connect
     }
 
     pub(super) fn date(&self) -> Rc<str> {

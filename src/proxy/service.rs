@@ -39,7 +39,7 @@ impl Proxy {
         interim: &dyn Interim,
         record: &mut Record,
     ) -> Result<Response<Body>, Failure> {
-        headers::check(request)?;
+        headers::check(request, self.local.connect())?;
         let world = self.local.world(); // one snapshot for the whole request
         let found = self
             .find(&world.snapshot.router, request)

@@ -25,7 +25,7 @@ use super::local::{Local, Shared};
 use super::service::Proxy;
 use crate::drain::{Phase, Watch};
 use crate::metrics::Registry;
-use crate::model::Trust;
+use crate::model::{Connect, Trust};
 use crate::snapshot::Reader;
 use crate::telemetry::AccessLog;
 
@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) idle_timeout: Duration,
     /// How long nothing may move in a tunnel.
     pub(crate) tunnel_idle_timeout: Duration,
+    /// What is done with CONNECT.
+    pub(crate) connect: Connect,
     pub(crate) watch: Watch,
 }
 
@@ -76,6 +78,7 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
         log,
         idle_timeout,
         tunnel_idle_timeout,
+        connect,
         watch,
     } = options;
     let patience = Patience {
@@ -87,6 +90,7 @@ pub(crate) async fn start(options: Options) -> io::Result<Workers> {
         registry,
         log,
         workers,
+        connect,
         phases: RandomState::new(),
     };
     let mut handles = Vec::with_capacity(workers);

@@ -264,6 +264,11 @@ impl Connection {
         }
     }
 
+    /// Whether the response was the last of HTTP.
+    pub(super) fn has_switched(&self) -> bool {
+        self.codec.has_switched()
+    }
+
     pub(super) fn has_read_all(&self) -> bool {
         self.codec.has_read_all()
     }

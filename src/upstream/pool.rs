@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::EXPECT;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use rand::RngExt as _;
 
@@ -154,7 +154,7 @@ impl Pool {
         match self.backend.protocol {
             Protocol::Http1 => {
                 let (answer, connection) = self.send_http1(endpoint, request, interim).await?;
-                let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let upgraded = connection.has_switched();
                 Ok(answer.map(|()| ResponseBody::http1(connection, upgraded, busy)))
             }
             Protocol::H2c => {
@@ -241,6 +241,9 @@ impl Pool {
         request: &mut Request<RequestBody>,
         interim: &dyn Interim,
     ) -> Result<(Response<Incoming>, Rc<Place>), Failure> {
+        if request.method() == Method::CONNECT {
+            return Err(Fault::MethodRefused.into()); // tunnels need a connection of their own
+        }
         if request.headers_mut().remove(EXPECT).is_some() {
             // hyper does not pass on what an endpoint would say to it, so it is said here.
             let mut go_on = Response::new(());

@@ -24,6 +24,8 @@ const BUFFER_BYTES: usize = 8 * 1024;
 const READ_BYTES_MIN: usize = 2 * 1024;
 /// Most that is asked for at once while a body comes.
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
+/// Most that is asked for at once of a message that begins: a head, and a body behind it.
+const MESSAGE_BYTES_MAX: usize = READ_BYTES_MAX + BUFFER_BYTES;
 /// More than this is not queued for a connection before it was written.
 pub(crate) const QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// Spare buffers that a worker keeps.
@@ -70,6 +72,10 @@ pub(crate) struct Socket<S = TcpStream> {
     pub(crate) input: BytesMut,
     /// What is to be written.
     pub(crate) output: Output,
+    /// Bytes read of the present message.
+    heard: usize,
+    /// How long the last message was, where one buffer is not enough for it.
+    usual: usize,
 }
 
 impl<S: Stream> Socket<S> {
@@ -79,6 +85,8 @@ impl<S: Stream> Socket<S> {
             stream,
             input,
             output: Output::default(),
+            heard: 0,
+            usual: 0,
         }
     }
 
@@ -88,21 +96,31 @@ impl<S: Stream> Socket<S> {
         wanted: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if self.input.capacity() == 0 {
-            // Nothing is taken before there is something to put into it.
+        // Of a message that begins nothing is known but how long the last one was.
+        let wanted = if self.heard == 0 { self.usual } else { wanted };
+        let room = self.input.capacity() - self.input.len();
+        if room < wanted || room < READ_BYTES_MIN {
+            // Room is not made before there is something to put into it.
             ready!(self.stream.poll_readable(cx))?;
+            self.make_room(wanted);
+        }
+        // A future without a state of its own: it may be made anew for each poll.
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx));
+        self.heard += *read.as_ref().unwrap_or(&0);
+        Poll::Ready(read)
+    }
+
+    fn make_room(&mut self, wanted: usize) {
+        if wanted >= BUFFER_BYTES {
+            // A byte more than comes: a read that fills the buffer would ask for another one.
+            self.input.reserve(wanted + 1);
+        } else if self.input.capacity() > 0 {
+            self.input.reserve(BUFFER_BYTES);
+        } else {
             self.input = INPUTS
                 .with_borrow_mut(Vec::pop)
                 .unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
         }
-        let room = self.input.capacity() - self.input.len();
-        if room < wanted {
-            self.input.reserve(wanted.max(BUFFER_BYTES));
-        } else if room < READ_BYTES_MIN {
-            self.input.reserve(BUFFER_BYTES);
-        }
-        // A future without a state of its own: it may be made anew for each poll.
-        pin!(self.stream.read_buf(&mut self.input)).poll(cx)
     }
 
     /// Reads once; false when nothing more will come.
@@ -148,6 +166,15 @@ impl<S: Stream> Socket<S> {
     /// Gives the buffers back: nothing is under way. One that somebody still holds a slice of stays
     /// for the next time.
     pub(crate) fn rest(&mut self) {
+        if self.heard > 0 {
+            let long = self.heard > BUFFER_BYTES;
+            self.usual = if long {
+                self.heard.min(MESSAGE_BYTES_MAX)
+            } else {
+                0
+            };
+            self.heard = 0;
+        }
         let known = self.input.capacity() > 0;
         if known && self.input.is_empty() && self.input.try_reclaim(BUFFER_BYTES) {
             let buffer = std::mem::take(&mut self.input);

@@ -356,3 +356,87 @@ async fn a_stream_of_http2_becomes_no_tunnel_when_the_backend_does_not_switch() 
         Some("chat/1")
     );
 }
+
+/// A proxy for tunnels: welcomes whoever connects, and then answers as told.
+async fn tunnelling(status: &'static str) -> (RawOrigin, Config) {
+    let app = RawOrigin::serving(move |mut raw| async move {
+        let head = raw.head().await;
+        assert!(
+            head.starts_with("CONNECT far.test:99 HTTP/1.1\r\n"),
+            "{head}"
+        );
+        raw.send(&format!("HTTP/1.1 {status}\r\n\r\nwelcome "))
+            .await;
+        raw.until("hello").await;
+        raw.send("bye").await;
+    })
+    .await;
+    let config = Config::new()
+        .backend("app", app.address)
+        .split(&[("app", 1)]);
+    (app, config.setting("connectRequests: forward"))
+}
+
+#[tokio::test]
+async fn connect_reaches_the_backend_where_the_config_says_so() {
+    let (_app, config) = tunnelling("200 Connected").await;
+    let proxy = Proxy::start(&config).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    raw.send("CONNECT far.test:99 HTTP/1.1\r\nhost: far.test:99\r\n\r\nhello")
+        .await;
+    let answer = raw.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let framed = answer.contains("content-length") || answer.contains("connection:");
+    assert!(
+        !framed && answer.ends_with("\r\n\r\nwelcome bye"),
+        "{answer}"
+    );
+    let with_body =
+        "CONNECT far.test:99 HTTP/1.1\r\nhost: far.test:99\r\ncontent-length: 5\r\n\r\nhello";
+    assert!(
+        exchange(proxy.address(), with_body)
+            .await
+            .starts_with("HTTP/1.1 400 ")
+    );
+}
+
+#[tokio::test]
+async fn connect_over_http2_becomes_a_tunnel_as_well() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (_app, config) = tunnelling("200 Connected").await;
+    let proxy = Proxy::start(&config).await;
+    let stream = TcpStream::connect(proxy.address())
+        .await
+        .expect("it listens");
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let handshake = hyper::client::conn::http2::handshake(executor, io).await;
+    let (mut sender, connection) = handshake.expect("HTTP/2");
+    let driver = tokio::spawn(async move { drop(connection.await) });
+    let request = http::Request::connect("far.test:99");
+    let request = request.body(pointsman::testing::whole(bytes::Bytes::new()));
+    let answer = sender
+        .send_request(request.expect("valid"))
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let stream = hyper::upgrade::on(answer).await.expect("a tunnel");
+    let mut stream = hyper_util::rt::TokioIo::new(stream);
+    stream.write_all(b"hello").await.expect("it is open");
+    let mut seen = Vec::new();
+    let end = tokio::time::timeout(LIMIT, stream.read_to_end(&mut seen)).await;
+    end.expect("in time").expect("an end");
+    assert_eq!(seen, b"welcome bye");
+    driver.abort();
+}
+
+#[tokio::test]
+async fn a_connect_that_the_backend_refuses_is_an_answer_like_any_other() {
+    let app = crate::behaving(Behaviour::Status(403)).await;
+    let proxy = Proxy::start(&crate::all_to(&app).setting("connectRequests: forward")).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    raw.send("CONNECT far.test:99 HTTP/1.1\r\nhost: far.test:99\r\n\r\n")
+        .await;
+    let head = raw.head().await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+}

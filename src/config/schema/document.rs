@@ -33,6 +33,11 @@ pub(crate) struct Document {
     /// (answers with status 500 and above) or `all`.
     #[schemars(extend("default" = "errors"))]
     pub(crate) access_log: Option<AccessLog>,
+    /// What is done with the method CONNECT, which asks for a tunnel to a host: `refuse` (405), or
+    /// `forward` to the backend that the routes choose for the host. Only backends that are proxies
+    /// themselves know what to do with it.
+    #[schemars(extend("default" = "refuse"))]
+    pub(crate) connect_requests: Option<ConnectRequests>,
     /// Which requests go where. The most specific match wins (host, then path, then conditions);
     /// between equals the one that is written first.
     pub(crate) routes: Option<At<Vec<At<Route>>>>,
@@ -129,6 +134,16 @@ pub(crate) enum AccessLog {
     Errors,
     /// Every request.
     All,
+}
+
+/// What is done with CONNECT.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ConnectRequests {
+    /// Answered 405.
+    Refuse,
+    /// Passed on like other requests; a tunnel when the backend accepts.
+    Forward,
 }
 
 /// A named destination, usually one version of a service.

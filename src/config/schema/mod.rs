@@ -11,8 +11,8 @@ mod rule;
 
 pub(crate) use at::{At, Number, Pairs};
 pub(crate) use document::{
-    AccessLog, Backend, Balance, Control, Document, ForwardingHeaders, Listener, Protocol,
-    ProxyProtocol,
+    AccessLog, Backend, Balance, ConnectRequests, Control, Document, ForwardingHeaders, Listener,
+    Protocol, ProxyProtocol,
 };
 pub(crate) use json::schema_json;
 pub(crate) use rule::{
