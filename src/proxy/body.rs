@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use super::error;
 use super::record::Record;
 use crate::model::Fault;
-use crate::upstream::{BodyError, PolledFrame, ResponseBody, Upgraded};
+use crate::upstream::{BodyError, PolledFrame, ResponseBody, Upgraded, is_the_clients_doing};
 
 /// The body of an answer.
 #[derive(Debug, Default)]
@@ -112,6 +112,8 @@ impl http_body::Body for Recorded {
                     this.record.complete();
                 }
             }
+            // The client's own doing: the record knows it as a client that went away.
+            Poll::Ready(Some(Err(error))) if is_the_clients_doing(error) => {}
             Poll::Ready(Some(Err(error))) => this.record.broke_off(error.as_ref()),
             Poll::Ready(None) => this.record.complete(),
         }

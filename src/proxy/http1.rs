@@ -132,8 +132,27 @@ impl Session {
         wire.is_gone(cx)
     }
 
+    /// Throws away what is here of a body that nobody will read: the connection may go on then.
+    fn skip_body(self: &Rc<Self>) {
+        if Rc::strong_count(self) > 1 {
+            return; // somebody holds it, and may still read
+        }
+        let wire = &mut *self.wire.borrow_mut();
+        while !wire.codec.has_read_all() {
+            // What is malformed is remembered by the codec, which closes then.
+            let Ok(Some(_)) = wire.codec.piece(&mut wire.socket.input) else {
+                return;
+            };
+        }
+    }
+
     /// Writes an answer to its end.
-    async fn send(&self, response: Response<Recorded>, proxy: &Proxy) -> Result<(), Gone> {
+    async fn send(
+        self: &Rc<Self>,
+        response: Response<Recorded>,
+        proxy: &Proxy,
+    ) -> Result<(), Gone> {
+        self.skip_body();
         let (head, mut body) = response.into_parts();
         let length = body
             .size_hint()

@@ -78,6 +78,11 @@ impl fmt::Display for Broken {
     }
 }
 
+/// Whether an answer broke off because the request's body did.
+pub(crate) fn is_the_clients_doing(error: &BodyError) -> bool {
+    matches!(error.downcast_ref(), Some(Broken::Client(_)))
+}
+
 impl std::error::Error for Broken {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {

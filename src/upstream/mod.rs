@@ -22,7 +22,7 @@ mod wire;
 
 pub(crate) use backend::{Backend, Balance, Protocol, Target};
 pub(crate) use body::{BodyError, PolledFrame, RequestBody, ResponseBody, Upload, frame};
-pub(crate) use http1::{Interim, Upgraded};
+pub(crate) use http1::{Interim, Upgraded, is_the_clients_doing};
 pub(crate) use pool::{Failure, Pool};
 pub(crate) use socket::{QUEUE_BYTES_MAX, READ_BYTES_MAX, Socket, Stream};
 pub(crate) use wire::Wire;

@@ -228,3 +228,56 @@ async fn a_client_that_goes_away_takes_its_request_along() {
     };
     eventually("nothing runs", quiet).await;
 }
+
+#[tokio::test]
+async fn a_request_that_nobody_wanted_does_not_cost_its_connection_when_its_body_is_here() {
+    let proxy = Proxy::start(&Config::new()).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    for body in [
+        "content-length: 5\r\n\r\nhello",
+        "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        raw.send(&format!("POST / HTTP/1.1\r\nhost: a\r\n{body}"))
+            .await;
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert!(!head.contains("connection: close"), "{head}");
+        raw.until("matches this request\n").await;
+    }
+    // With the rest of it still to come, it does: what comes next might be body.
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\nhello")
+        .await;
+    assert!(raw.rest().await.contains("\r\nconnection: close\r\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_in_the_middle_of_both_is_not_the_backends_fault() {
+    let app = RawOrigin::serving(|mut raw| async move {
+        raw.head().await;
+        raw.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+            .await;
+        raw.rest().await;
+    })
+    .await;
+    let proxy = before(&app).await;
+    let mut raw = Raw::connect(proxy.address()).await;
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\nhello")
+        .await;
+    raw.until("one").await;
+    raw.close_half().await;
+    let labels = [("backend", "app"), ("code", "499")];
+    eventually("it is counted as a client that went away", async || {
+        proxy
+            .api()
+            .metrics()
+            .await
+            .value("pointsman_requests_total", &labels)
+    })
+    .await;
+    let faults = proxy
+        .api()
+        .metrics()
+        .await
+        .value("pointsman_request_faults_total", &[("backend", "app")]);
+    assert_eq!(faults, None);
+}
