@@ -57,9 +57,9 @@ impl Malformed {
             Self::LineEnd => "a line does not end in CRLF",
             Self::Field => "a field is malformed",
             Self::Target => "the request target is not valid",
-            Self::TargetLength => "the request target is too long",
-            Self::HeadLength => "the head is too long",
-            Self::FieldCount => "there are too many fields",
+            Self::TargetLength => "the request target is longer than 16 KiB",
+            Self::HeadLength => "the head is longer than 64 KiB",
+            Self::FieldCount => "there are more than 100 fields",
             Self::Host => "the host is missing, repeated or not valid",
             Self::ContentLength => "Content-Length is repeated or not a number",
             Self::TransferEncoding => "Transfer-Encoding is not just \"chunked\"",
@@ -70,7 +70,7 @@ impl Malformed {
             Self::Chunk => "a chunk is malformed",
             Self::Trailer => "the trailer section is malformed",
             Self::Incomplete => "the connection closed in the middle of the message",
-            Self::InterimCount => "there are too many interim answers",
+            Self::InterimCount => "there are more than 32 interim answers",
             Self::Switch => "the protocol is switched though nobody asked for it",
         }
     }

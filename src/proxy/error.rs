@@ -4,6 +4,8 @@
 //! Pointsman makes up is made here, says so in `x-pointsman-fault`, and is counted under the same
 //! word.
 
+use std::fmt;
+
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -211,7 +213,17 @@ pub(super) fn fault_of(malformed: Malformed) -> Fault {
 
 /// The answer for `fault`.
 pub(super) fn answer(fault: Fault) -> Response<Body> {
-    let (_, status, _, afterwards, why) = look_up(fault);
+    let (_, _, _, _, why) = look_up(fault);
+    because(fault, why)
+}
+
+/// The answer to what is no request, which says what is wrong with it.
+pub(super) fn correction(malformed: Malformed) -> Response<Body> {
+    because(fault_of(malformed), malformed)
+}
+
+fn because(fault: Fault, why: impl fmt::Display) -> Response<Body> {
+    let (_, status, _, afterwards, _) = look_up(fault);
     let text = format!("{} {fault}: {why}\n", status.as_u16());
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

@@ -112,11 +112,8 @@ impl Proxy {
         let mut record = Record::open(&self.local, &self.leash);
         record.describe_refused(line, &self.client);
         self.local.cells().protocol_errors.add(1);
-        let failure = Failure {
-            fault: error::fault_of(malformed),
-            source: Some(malformed.into()),
-        };
-        let response = refusal(&failure, &mut record);
+        record.failed(error::fault_of(malformed), Some(&malformed));
+        let response = error::correction(malformed);
         record.answers(response.status(), response.headers());
         response.map(|body| Recorded::new(body, record))
     }

@@ -180,6 +180,9 @@ async fn ambiguous_requests_are_refused_and_reach_nobody() {
         let answer = exchange(proxy.address(), &format!("{head}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer:?}");
     }
+    let answer = exchange(proxy.address(), "GET / HTTP/1.1\r\n\r\n").await;
+    let says = "400 bad_request: the host is missing, repeated or not valid\n";
+    assert!(answer.ends_with(says), "{answer}");
     assert_eq!(app.count(), 0);
 }
 
